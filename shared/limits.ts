@@ -1,0 +1,92 @@
+/**
+ * Every bound of the system, with its name. Units are in the names; the reason stands beside the number.
+ */
+export const LIMITS = {
+  /** Request body. Above: 413. Payload and result share it, so a row stays under the platform's 2 MB row limit. */
+  bodyBytes: 1_048_576,
+  /** Nesting of any JSON in a body: recursion in serialisers must not be reachable from outside. */
+  jsonDepth: 64,
+  payloadBytes: 1_048_576,
+  resultBytes: 1_048_576,
+  checkpointBytes: 262_144,
+  progressBytes: 16_384,
+  metadataBytes: 16_384,
+  errorChars: 8_192,
+  capabilities: 64,
+  labels: 64,
+  swarms: 16,
+  nameChars: 128,
+  slots: 1_000,
+  gangCount: 64,
+  selectors: 8,
+
+  pageDefault: 100,
+  pageMax: 1_000,
+  agentBatch: 1_000,
+  allocationBatch: 256,
+  taskBatch: 256,
+
+  leaseMsMin: 1_000,
+  leaseMsMax: 3_600_000,
+  leaseMsDefault: 30_000,
+  /** Lease of a dispatched task; the object extends it while the agent is alive. */
+  dispatchLeaseMs: 15_000,
+  /** A dispatched task nobody accepted: the agent beats but does not work, so the task moves on. */
+  acceptTimeoutMs: 30_000,
+  waitMsMax: 30_000,
+  taskTimeoutMsDefault: 300_000,
+  taskTimeoutMsMax: 86_400_000,
+  taskDelayMsMax: 2_592_000_000,
+  maxAttempts: 100,
+  priorityMin: 1,
+  priorityMax: 10,
+  priorityDefault: 5,
+
+  heartbeatIntervalMs: 5_000,
+  suspectAfterMs: 7_500,
+  lostAfterMs: 15_000,
+  /** After a wake the stored last-seen may be this old before the agent is taken as suspect until it beats. */
+  staleAfterWakeMs: 60_000,
+  /** Last-seen is stored with a commit, at most this often: a beat is not worth an fsync. */
+  lastSeenStoreMs: 30_000,
+  /** A closed socket may come back within this time and keep its leases. */
+  sessionGraceMs: 5_000,
+  /** Agents without leases are re-judged by one sweep this often; an idle fleet stays asleep. */
+  sweepIntervalMs: 300_000,
+  /** A lost agent is kept this long so that it can be seen, then removed. */
+  offlineRetentionMs: 3_600_000,
+  drainDeadlineMs: 300_000,
+  cancelGraceMs: 10_000,
+
+  /** Queued tasks and waiting allocations of one shard. Above: 429 `queue_full`. */
+  queuePerShard: 100_000,
+  /** Parked long polls of one shard. Above: 503 `overloaded`. */
+  waitersPerShard: 10_000,
+
+  resultTtlMsDefault: 86_400_000,
+  resultTtlMsMax: 2_592_000_000,
+  endedTasksPerShard: 100_000,
+  allocationRetentionMs: 86_400_000,
+  endedAllocationsPerShard: 200_000,
+  idempotencyTtlMs: 86_400_000,
+  idempotencyPerShard: 1_000_000,
+  idempotencyKeyChars: 255,
+  outboxPerShard: 10_000,
+  /** Rows one pruning step removes; the alarm comes back for more. */
+  pruneStep: 500,
+
+  /** Registry counters follow an acknowledged change within 500 ms; this leaves room for two tries. */
+  summaryDelayMs: 100,
+
+  tokenTtlMsDefault: 86_400_000,
+  tokenTtlMsMax: 7_776_000_000,
+  agentTokenTtlMs: 86_400_000,
+  tokensPerFleet: 10_000,
+  /** A revoked token is refused everywhere within this time. */
+  revocationDelayMs: 5_000,
+  rateLimitPerSecond: 5_000,
+  rateLimitBurst: 20_000,
+  customPoolsPerFleet: 256,
+  poolAgentsMax: 100_000,
+  shardsMax: 64,
+} as const;
