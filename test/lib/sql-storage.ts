@@ -4,6 +4,8 @@ import type { SqlCursor, SqlDatabase } from '../../durable-objects/lib/sql.ts';
 /** The platform's limits, kept here so that a test fails where production would (local workerd accepts a 5 MB row). */
 const BOUND_PARAMETERS_MAX = 100;
 const VALUE_BYTES_MAX = 2_000_000;
+/** Blanks and comments before a statement: SQLite makes no statement of them. */
+const BLANK = /^(?:[\s;]|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
 
 class Cursor<T> implements SqlCursor<T> {
   readonly #rows: T[];
@@ -42,11 +44,11 @@ export class NodeSql implements SqlDatabase {
   exec<T extends Record<string, SqlStorageValue>>(query: string, ...bindings: SqlStorageValue[]): SqlCursor<T> {
     if (bindings.length > BOUND_PARAMETERS_MAX) throw new Error(`too many bound parameters: ${bindings.length}`);
     const before = this.#totalChanges();
-    let rest = query.trim();
+    let rest = query.replace(BLANK, '');
     let rows: T[] = [];
     while (rest !== '') {
       const statement = this.#db.prepare(rest);
-      const next = rest.slice(statement.sourceSQL.length).trim();
+      const next = rest.slice(statement.sourceSQL.length).replace(BLANK, '');
       rows = statement.all(...(next === '' ? bindings.map(toNode) : [])).map((row) => fromNode(row) as T);
       rest = next;
     }
