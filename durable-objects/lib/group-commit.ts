@@ -77,28 +77,27 @@ export class GroupCommit {
   run<T>(work: () => T): Promise<T> {
     if (this.#fault !== null) return Promise.reject(asError(this.#fault.error));
     if (this.#queue.length >= this.#maxQueued) return Promise.reject(new OverloadedError(this.#queue.length));
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    let settle = (): void => {};
-    const execute = (): void => {
-      const effectsBefore = this.#effects?.length ?? 0;
-      try {
-        const value = work();
-        settle = () => resolve(value);
-      } catch (error) {
-        if (!(error instanceof UnchangedError)) throw error;
-        if (this.#effects !== null) this.#effects.length = effectsBefore;
-        settle = () => reject(error);
-      }
-    };
-    this.#queue.push({ execute, settle: () => settle(), reject });
-    if (!this.#committing) void this.#commitAll();
-    return promise;
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push(makeItem(() => this.#attempt(work), resolve, reject));
+      if (!this.#committing) void this.#commitAll();
+    });
   }
 
   /** Inside a work: `effect` runs when the group is durable, in order of registration, before any caller is answered. */
   afterCommit(effect: () => void): void {
     if (this.#effects === null) throw new Error('afterCommit outside of a work');
     this.#effects.push(effect);
+  }
+
+  /** A work that changed nothing leaves no effect behind either. */
+  #attempt<T>(work: () => T): T {
+    const effectsBefore = this.#effects?.length ?? 0;
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof UnchangedError && this.#effects !== null) this.#effects.length = effectsBefore;
+      throw error;
+    }
   }
 
   /** Runs synchronously up to the first `sync()`, so the first caller's transaction is done before `run` returns. */
@@ -146,6 +145,20 @@ export class GroupCommit {
     for (const item of [...group, ...waiting]) item.reject(asError(error));
     this.#onFault(error);
   }
+}
+
+function makeItem<T>(attempt: () => T, resolve: (value: T) => void, reject: (error: unknown) => void): Item {
+  let settle = (): void => {};
+  const execute = (): void => {
+    try {
+      const value = attempt();
+      settle = () => resolve(value);
+    } catch (error) {
+      if (!(error instanceof UnchangedError)) throw error;
+      settle = () => reject(error);
+    }
+  };
+  return { execute, settle: () => settle(), reject };
 }
 
 /** Runs every effect, also after one threw: the rows are committed, so each of them is owed. */

@@ -1,9 +1,12 @@
 import type { SqlDatabase } from './sql.ts';
 
-/** One step of a schema. Its name is stored for ever: a step that has been released is never changed, renamed or removed. */
+/**
+ * One step of a schema: statements, run in order. Its name is stored for ever: a step that has been released is never
+ * changed, renamed or removed.
+ */
 export interface Migration {
   readonly name: string;
-  readonly up: (sql: SqlDatabase) => void;
+  readonly sql: readonly string[];
 }
 
 export interface MigrationStorage {
@@ -37,7 +40,7 @@ export function migrate(storage: MigrationStorage, migrations: readonly Migratio
   const due = migrations.slice(applied.length);
   for (const [offset, migration] of due.entries()) {
     storage.transactionSync(() => {
-      migration.up(sql);
+      for (const statement of migration.sql) sql.exec(statement);
       sql.exec('INSERT INTO schema_migrations (position, name) VALUES (?, ?)', applied.length + offset, migration.name);
     });
   }

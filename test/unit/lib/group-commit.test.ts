@@ -5,7 +5,7 @@ import { GroupCommit, OverloadedError, UnchangedError, type CommitStorage } from
 class FakeStorage implements CommitStorage {
   rows: string[] = [];
   readonly groups: string[][] = [];
-  readonly #syncs: PromiseWithResolvers<void>[] = [];
+  readonly #syncs: ((error?: Error) => void)[] = [];
 
   transactionSync<T>(closure: () => T): T {
     const before = [...this.rows];
@@ -20,9 +20,9 @@ class FakeStorage implements CommitStorage {
   }
 
   sync(): Promise<void> {
-    const sync = Promise.withResolvers<void>();
-    this.#syncs.push(sync);
-    return sync.promise;
+    return new Promise((resolve, reject) => {
+      this.#syncs.push((error) => (error === undefined ? resolve() : reject(error)));
+    });
   }
 
   get syncing(): number {
@@ -30,10 +30,9 @@ class FakeStorage implements CommitStorage {
   }
 
   async settle(error?: Error): Promise<void> {
-    const sync = this.#syncs.shift();
-    if (sync === undefined) throw new Error('no sync runs');
-    if (error === undefined) sync.resolve();
-    else sync.reject(error);
+    const end = this.#syncs.shift();
+    if (end === undefined) throw new Error('no sync runs');
+    end(error);
     await turn();
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { migrate, MigrationError, type Migration } from '../../../durable-objects/lib/migrate.ts';
 import { NodeStorage } from '../../lib/sql-storage.ts';
 
-const step = (name: string, ddl = `CREATE TABLE t_${name} (id INTEGER PRIMARY KEY)`): Migration => ({ name, up: (sql) => sql.exec(ddl) });
+const step = (name: string, ddl = `CREATE TABLE t_${name} (id INTEGER PRIMARY KEY)`): Migration => ({ name, sql: [ddl] });
 const tables = (storage: NodeStorage): string[] =>
   storage.sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name LIKE 't\\_%' ESCAPE '\\' ORDER BY name").toArray().map((row) => row.name);
 
@@ -35,13 +35,7 @@ describe('migrate', () => {
 
   it('leaves a step that fails unrecorded and undone, and the ones before it applied', () => {
     const storage = new NodeStorage();
-    const broken: Migration = {
-      name: 'b',
-      up: (sql) => {
-        sql.exec('CREATE TABLE t_b (id INTEGER)');
-        sql.exec('INSERT INTO nowhere VALUES (1)');
-      },
-    };
+    const broken: Migration = { name: 'b', sql: ['CREATE TABLE t_b (id INTEGER)', 'INSERT INTO nowhere VALUES (1)'] };
     expect(() => migrate(storage, [step('a'), broken])).toThrow('nowhere');
     expect(tables(storage)).toEqual(['t_a']);
     expect(migrate(storage, [step('a'), step('b')])).toBe(1);
