@@ -47,7 +47,10 @@ export type TaskView = Omit<Task, 'progress' | 'result' | 'metadata'> & {
   readonly result?: JsonText;
   readonly metadata?: JsonText;
 };
-export type AssignmentView = Omit<Assignment, 'payload' | 'checkpoint'> & { readonly payload: JsonText; readonly checkpoint?: JsonText };
+export type AssignmentView = Omit<Assignment, 'payload' | 'checkpoint'> & {
+  readonly payload: JsonText;
+  readonly checkpoint?: JsonText;
+};
 
 export interface ReleaseOutcome {
   readonly success: boolean;
@@ -69,7 +72,10 @@ export interface PoolCommandMap {
    * With `spec.waitMs` > 0 the call answers when granted or when the wait ends.
    */
   allocate: [input: { readonly spec: AllocateSpec; readonly waiterId: string }, output: readonly AllocationView[]];
-  renew: [input: { readonly allocationId: string; readonly fencingToken: number; readonly leaseMs: number }, output: AllocationView];
+  renew: [
+    input: { readonly allocationId: string; readonly fencingToken: number; readonly leaseMs: number },
+    output: AllocationView,
+  ];
   release: [
     input: { readonly allocationId: string; readonly fencingToken: number; readonly result?: ReleaseOutcome },
     output: AllocationView,
@@ -89,7 +95,12 @@ export interface PoolCommandMap {
     output: TaskView,
   ];
   progressTask: [
-    input: { readonly taskId: string; readonly fencingToken: number; readonly progress?: JsonText; readonly checkpoint?: JsonText },
+    input: {
+      readonly taskId: string;
+      readonly fencingToken: number;
+      readonly progress?: JsonText;
+      readonly checkpoint?: JsonText;
+    },
     output: { readonly taskId: string; readonly leaseExpiresAtMs: number; readonly cancelRequested: boolean },
   ];
 }
@@ -142,7 +153,13 @@ export interface TaskFilter {
 
 /** RPC methods of PoolObject. Every call names the object's home: an object never trusts that it was addressed rightly. */
 export interface PoolRpc {
-  execute(fleet: string, home: Home, config: ShardConfig, caller: Caller, requests: readonly PoolRequest[]): Promise<readonly PoolReply[]>;
+  execute(
+    fleet: string,
+    home: Home,
+    config: ShardConfig,
+    caller: Caller,
+    requests: readonly PoolRequest[],
+  ): Promise<readonly PoolReply[]>;
   /** Takes effect when `config.version` is newer than what the shard holds. Answers the shard's summary. */
   configure(fleet: string, home: Home, config: ShardConfig, caller: Caller): Promise<ShardSummary>;
   /** Assignments for an agent without a socket; waits up to `waitMs`. An empty answer means none came. */
@@ -191,7 +208,13 @@ export interface PoolRoute {
 export interface RegistryRpc {
   routes(fleet: string, region: string): Promise<readonly PoolRoute[]>;
   listPools(fleet: string, region: string): Promise<readonly PoolView[]>;
-  putPool(fleet: string, region: string, caller: Caller, pool: string, spec: PutPool): Promise<Result<{ readonly pool: PoolView; readonly created: boolean }, FleetError>>;
+  putPool(
+    fleet: string,
+    region: string,
+    caller: Caller,
+    pool: string,
+    spec: PutPool,
+  ): Promise<Result<{ readonly pool: PoolView; readonly created: boolean }, FleetError>>;
   scalePool(
     fleet: string,
     region: string,
@@ -203,7 +226,11 @@ export interface RegistryRpc {
   /** A shard's counters; answers the shard's current configuration so that a shard heals from a missed push. */
   report(fleet: string, region: string, summary: ShardSummary): Promise<ShardConfig | null>;
   /** Shards that have ever held something, for lists: those without any agent or task are left out. */
-  occupied(fleet: string, region: string, what: 'agents' | 'tasks'): Promise<readonly { readonly pool: string; readonly shard: number }[]>;
+  occupied(
+    fleet: string,
+    region: string,
+    what: 'agents' | 'tasks',
+  ): Promise<readonly { readonly pool: string; readonly shard: number }[]>;
   /** Remembers the first order of regions tried for an idempotency key, and answers the remembered one. */
   routeForKey(fleet: string, region: string, key: string, order: readonly string[]): Promise<readonly string[]>;
   purge(): Promise<void>;
@@ -230,11 +257,20 @@ export interface RegionRpc {
   getTask(caller: Caller, id: string, waitMs: number): Promise<Result<TaskView, FleetError>>;
   whyTask(caller: Caller, id: string): Promise<Result<Why, FleetError>>;
   explain(caller: Caller, pool: string, spec: AllocateSpec): Promise<Result<Why, FleetError>>;
-  listAgents(caller: Caller, filter: AgentFilter, after: string | null, limit: number): Promise<Result<Page<AgentView>, FleetError>>;
+  listAgents(
+    caller: Caller,
+    filter: AgentFilter,
+    after: string | null,
+    limit: number,
+  ): Promise<Result<Page<AgentView>, FleetError>>;
   listTasks(caller: Caller, filter: TaskFilter, after: string | null, limit: number): Promise<Result<Page<TaskView>, FleetError>>;
   status(caller: Caller): Promise<RegionStatusBlock>;
   listPools(caller: Caller): Promise<readonly PoolView[]>;
-  putPool(caller: Caller, pool: string, spec: PutPool): Promise<Result<{ readonly pool: PoolView; readonly created: boolean }, FleetError>>;
+  putPool(
+    caller: Caller,
+    pool: string,
+    spec: PutPool,
+  ): Promise<Result<{ readonly pool: PoolView; readonly created: boolean }, FleetError>>;
   scalePool(
     caller: Caller,
     pool: string,
@@ -254,4 +290,6 @@ export const SESSION_HEADERS = {
   agentId: 'x-fleet-agent-id',
   /** A renewed token to hand out in `welcome`, when the current one is due. */
   token: 'x-fleet-renewed-token',
+  /** JSON of `{fleet, home, config}`, set by the region. */
+  home: 'x-fleet-home',
 } as const;

@@ -1,8 +1,18 @@
 import * as z from 'zod';
 import { LIMITS } from '../limits.ts';
 import {
-  CapabilitiesSchema, DurationSchema, FencingTokenSchema, IdempotencyKeySchema, InstantSchema, LabelsSchema, LeaseMsSchema,
-  MetadataSchema, PoolNameSchema, RegionNameSchema, SwarmNameSchema, WaitMsSchema,
+  CapabilitiesSchema,
+  DurationSchema,
+  FencingTokenSchema,
+  IdempotencyKeySchema,
+  InstantSchema,
+  LabelsSchema,
+  LeaseMsSchema,
+  MetadataSchema,
+  PoolNameSchema,
+  RegionNameSchema,
+  SwarmNameSchema,
+  WaitMsSchema,
 } from './common.ts';
 
 export const AGENT_STATUSES = ['starting', 'idle', 'busy', 'draining', 'unhealthy', 'quarantined', 'offline'] as const;
@@ -21,13 +31,19 @@ export const RegisterAgentSchema = z
     labels: LabelsSchema.default({}),
     slots: z.int().min(1).max(LIMITS.slots).default(1),
     resources: ResourcesSchema.optional(),
-    endpoint: z.url({ protocol: /^https$/ }).max(2_048).optional(),
+    endpoint: z
+      .url({ protocol: /^https$/ })
+      .max(2_048)
+      .optional(),
     region: RegionNameSchema.optional(),
     liveness: LivenessSchema.default('heartbeat'),
     swarms: z.array(SwarmNameSchema).max(LIMITS.swarms).default([]),
     metadata: MetadataSchema.optional(),
   })
-  .refine((a) => a.liveness !== 'none' || a.endpoint !== undefined, { path: ['endpoint'], message: 'is required when liveness is none' })
+  .refine((a) => a.liveness !== 'none' || a.endpoint !== undefined, {
+    path: ['endpoint'],
+    message: 'is required when liveness is none',
+  })
   .meta({ id: 'RegisterAgent' });
 export type RegisterAgent = z.infer<typeof RegisterAgentSchema>;
 
@@ -58,16 +74,25 @@ export const AgentSchema = z
   .meta({ id: 'Agent' });
 export type Agent = z.infer<typeof AgentSchema>;
 
-export const RegisteredAgentSchema = AgentSchema.extend({ heartbeatIntervalMs: DurationSchema, token: z.string() }).meta({ id: 'RegisteredAgent' });
+export const RegisteredAgentSchema = AgentSchema.extend({ heartbeatIntervalMs: DurationSchema, token: z.string() }).meta({
+  id: 'RegisteredAgent',
+});
 export type RegisteredAgent = z.infer<typeof RegisteredAgentSchema>;
-
 
 /** Each item is parsed by itself: one bad item fails alone. */
 export const RegisterAgentsSchema = z
-  .strictObject({ agents: z.array(z.unknown()).min(1).max(LIMITS.agentBatch).meta({ description: 'RegisterAgent items, each with an optional idempotencyKey' }) })
+  .strictObject({
+    agents: z
+      .array(z.unknown())
+      .min(1)
+      .max(LIMITS.agentBatch)
+      .meta({ description: 'RegisterAgent items, each with an optional idempotencyKey' }),
+  })
   .meta({ id: 'RegisterAgents' });
 export const HeartbeatsSchema = z
-  .strictObject({ agents: z.array(z.unknown()).min(1).max(LIMITS.agentBatch).meta({ description: 'Heartbeat items, each with the agent id' }) })
+  .strictObject({
+    agents: z.array(z.unknown()).min(1).max(LIMITS.agentBatch).meta({ description: 'Heartbeat items, each with the agent id' }),
+  })
   .meta({ id: 'Heartbeats' });
 
 const METRICS = z.record(z.string().min(1).max(64), z.number()).refine((m) => Object.keys(m).length <= 64, 'at most 64 metrics');
@@ -85,7 +110,12 @@ export const HeartbeatItemSchema = z.strictObject({ id: z.string().max(LIMITS.na
 export const HeartbeatReplySchema = z
   .object({
     leases: z.array(
-      z.object({ allocationId: z.string(), ok: z.boolean(), leaseExpiresAtMs: InstantSchema.optional(), code: z.string().optional() }),
+      z.object({
+        allocationId: z.string(),
+        ok: z.boolean(),
+        leaseExpiresAtMs: InstantSchema.optional(),
+        code: z.string().optional(),
+      }),
     ),
     cancel: z.array(z.string()),
     drain: z.boolean(),
@@ -94,7 +124,9 @@ export const HeartbeatReplySchema = z
   .meta({ id: 'HeartbeatReply' });
 export type HeartbeatReply = z.infer<typeof HeartbeatReplySchema>;
 
-export const PollSchema = z.strictObject({ waitMs: WaitMsSchema.default(0), max: z.int().min(1).max(LIMITS.slots).default(1) }).meta({ id: 'Poll' });
+export const PollSchema = z
+  .strictObject({ waitMs: WaitMsSchema.default(0), max: z.int().min(1).max(LIMITS.slots).default(1) })
+  .meta({ id: 'Poll' });
 
 export const AssignmentSchema = z
   .object({
@@ -111,6 +143,8 @@ export const AssignmentSchema = z
 export type Assignment = z.infer<typeof AssignmentSchema>;
 export const PollReplySchema = z.object({ assignments: z.array(AssignmentSchema) });
 
-export const DrainAgentSchema = z.strictObject({ deadlineMs: DurationSchema.max(3_600_000).default(LIMITS.drainDeadlineMs) }).meta({ id: 'DrainAgent' });
+export const DrainAgentSchema = z
+  .strictObject({ deadlineMs: DurationSchema.max(3_600_000).default(LIMITS.drainDeadlineMs) })
+  .meta({ id: 'DrainAgent' });
 export const QuarantineAgentSchema = z.strictObject({ reason: z.string().max(1_000).optional() }).meta({ id: 'QuarantineAgent' });
 export { IdempotencyKeySchema };

@@ -1,8 +1,19 @@
 import * as z from 'zod';
 import { LIMITS } from '../limits.ts';
-import { AnyJsonSchema, 
-  CapabilitiesSchema, DurationSchema, FencingTokenSchema, IdempotencyKeySchema, InstantSchema, LeaseMsSchema, MetadataSchema,
-  PoolNameSchema, PrioritySchema, RegionNameSchema, ResidencySchema, WaitMsSchema,
+import {
+  AnyJsonSchema,
+  CapabilitiesSchema,
+  DurationSchema,
+  FencingTokenSchema,
+  IdempotencyKeySchema,
+  InstantSchema,
+  LeaseMsSchema,
+  MetadataSchema,
+  PoolNameSchema,
+  PrioritySchema,
+  RegionNameSchema,
+  ResidencySchema,
+  WaitMsSchema,
 } from './common.ts';
 
 const KEY = z.string().min(1).max(LIMITS.nameChars);
@@ -91,12 +102,24 @@ export type Release = z.infer<typeof ReleaseSchema>;
 
 export const AllocationOperationSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('allocate'), idempotencyKey: IdempotencyKeySchema.optional(), ...AllocateSchema.shape }),
-  z.strictObject({ op: z.literal('renew'), id: z.string().max(LIMITS.nameChars), idempotencyKey: IdempotencyKeySchema.optional(), ...RenewSchema.shape }),
-  z.strictObject({ op: z.literal('release'), id: z.string().max(LIMITS.nameChars), idempotencyKey: IdempotencyKeySchema.optional(), ...ReleaseSchema.shape }),
+  z.strictObject({
+    op: z.literal('renew'),
+    id: z.string().max(LIMITS.nameChars),
+    idempotencyKey: IdempotencyKeySchema.optional(),
+    ...RenewSchema.shape,
+  }),
+  z.strictObject({
+    op: z.literal('release'),
+    id: z.string().max(LIMITS.nameChars),
+    idempotencyKey: IdempotencyKeySchema.optional(),
+    ...ReleaseSchema.shape,
+  }),
 ]);
 export type AllocationOperation = z.infer<typeof AllocationOperationSchema>;
 
 /** Each item is parsed by itself: one bad item fails alone. */
 export const AllocationBatchSchema = z
-  .strictObject({ operations: z.array(z.unknown()).min(1).max(LIMITS.allocationBatch).meta({ description: 'AllocationOperation items' }) })
+  .strictObject({
+    operations: z.array(z.unknown()).min(1).max(LIMITS.allocationBatch).meta({ description: 'AllocationOperation items' }),
+  })
   .meta({ id: 'AllocationBatch' });

@@ -20,7 +20,12 @@ export const RegionNameSchema = z.string().max(32).meta({ example: 'eu-west-1' }
 export { REGION_NAME };
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.:/+@#-]*$/;
-export const CapabilitySchema = z.string().min(1).max(LIMITS.nameChars).regex(NAME, 'must be a plain name').meta({ example: 'typescript' });
+export const CapabilitySchema = z
+  .string()
+  .min(1)
+  .max(LIMITS.nameChars)
+  .regex(NAME, 'must be a plain name')
+  .meta({ example: 'typescript' });
 export const CapabilitiesSchema = z.array(CapabilitySchema).max(LIMITS.capabilities);
 export const LabelsSchema = z.record(
   z.string().min(1).max(LIMITS.nameChars).regex(NAME, 'must be a plain name'),
@@ -28,7 +33,11 @@ export const LabelsSchema = z.record(
 );
 export const SwarmNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must match [a-z0-9][a-z0-9-]{0,63}');
 
-export const PrioritySchema = z.int().min(LIMITS.priorityMin).max(LIMITS.priorityMax).meta({ description: 'Higher is more important' });
+export const PrioritySchema = z
+  .int()
+  .min(LIMITS.priorityMin)
+  .max(LIMITS.priorityMax)
+  .meta({ description: 'Higher is more important' });
 export const FencingTokenSchema = z.int().positive();
 export const LeaseMsSchema = z.int().min(LIMITS.leaseMsMin).max(LIMITS.leaseMsMax);
 export const WaitMsSchema = z.int().min(0).max(LIMITS.waitMsMax);

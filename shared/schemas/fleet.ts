@@ -93,9 +93,17 @@ export const MintTokenSchema = z
   .strictObject({
     role: z.enum(ROLES),
     agentId: z.string().max(LIMITS.nameChars).optional(),
-    fleet: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'must match [a-z][a-z0-9-]{0,62}').optional(),
+    fleet: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must match [a-z][a-z0-9-]{0,62}')
+      .optional(),
     expiresInMs: z.int().min(1_000).max(LIMITS.tokenTtlMsMax).optional(),
   })
-  .refine((t) => (t.role === 'agent') === (t.agentId !== undefined), { path: ['agentId'], message: 'goes with role agent, and only with it' })
+  .refine((t) => (t.role === 'agent') === (t.agentId !== undefined), {
+    path: ['agentId'],
+    message: 'goes with role agent, and only with it',
+  })
   .meta({ id: 'MintToken' });
-export const MintedTokenSchema = z.object({ id: z.string(), token: z.string(), expiresAtMs: InstantSchema }).meta({ id: 'MintedToken' });
+export const MintedTokenSchema = z
+  .object({ id: z.string(), token: z.string(), expiresAtMs: InstantSchema })
+  .meta({ id: 'MintedToken' });

@@ -12,12 +12,21 @@ export const SESSION_REPLACED = 4001;
 /** Close code for an agent that is gone (deregistered, or its token was refused). */
 export const SESSION_GONE = 4004;
 
-const held = { id: z.union([z.string().max(64), z.int()]), taskId: z.string().max(LIMITS.nameChars), fencingToken: FencingTokenSchema };
+const held = {
+  id: z.union([z.string().max(64), z.int()]),
+  taskId: z.string().max(LIMITS.nameChars),
+  fencingToken: FencingTokenSchema,
+};
 
 /** Frames an agent sends; each is answered by `ack` or `error` with its `id`, after its commit. */
 export const AgentFrameSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('accept'), ...held }),
-  z.strictObject({ type: z.literal('progress'), ...held, progress: AnyJsonSchema.optional(), checkpoint: AnyJsonSchema.optional() }),
+  z.strictObject({
+    type: z.literal('progress'),
+    ...held,
+    progress: AnyJsonSchema.optional(),
+    checkpoint: AnyJsonSchema.optional(),
+  }),
   z.strictObject({ type: z.literal('complete'), ...held, result: AnyJsonSchema.optional() }),
   z.strictObject({ type: z.literal('fail'), ...held, error: TaskFailureSchema, retryable: z.boolean().default(true) }),
   z.strictObject({
@@ -30,11 +39,22 @@ export type AgentFrame = z.infer<typeof AgentFrameSchema>;
 
 /** Frames the server sends. */
 export const ServerFrameSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('welcome'), id: z.string(), held: z.array(AssignmentSchema), pingIntervalMs: DurationSchema, token: z.string().optional() }),
+  z.object({
+    type: z.literal('welcome'),
+    id: z.string(),
+    held: z.array(AssignmentSchema),
+    pingIntervalMs: DurationSchema,
+    token: z.string().optional(),
+  }),
   z.object({ type: z.literal('assign'), id: z.string(), ...AssignmentSchema.shape }),
   z.object({ type: z.literal('cancel'), id: z.string(), taskId: z.string(), reason: z.string(), graceMs: DurationSchema }),
   z.object({ type: z.literal('drain'), id: z.string(), deadlineMs: DurationSchema }),
-  z.object({ type: z.literal('ack'), id: held.id, leaseExpiresAtMs: z.int().optional(), cancelRequested: z.boolean().optional() }),
+  z.object({
+    type: z.literal('ack'),
+    id: held.id,
+    leaseExpiresAtMs: z.int().optional(),
+    cancelRequested: z.boolean().optional(),
+  }),
   z.object({ type: z.literal('error'), id: held.id.optional(), problem: ProblemSchema }),
 ]);
 export type ServerFrame = z.infer<typeof ServerFrameSchema>;

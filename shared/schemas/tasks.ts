@@ -1,8 +1,16 @@
 import * as z from 'zod';
 import { LIMITS } from '../limits.ts';
 import {
-  AnyJsonSchema, CapabilitiesSchema, DurationSchema, FencingTokenSchema, InstantSchema, MetadataSchema, PoolNameSchema,
-  PrioritySchema, RegionNameSchema, ResidencySchema,
+  AnyJsonSchema,
+  CapabilitiesSchema,
+  DurationSchema,
+  FencingTokenSchema,
+  InstantSchema,
+  MetadataSchema,
+  PoolNameSchema,
+  PrioritySchema,
+  RegionNameSchema,
+  ResidencySchema,
 } from './common.ts';
 import { SelectorSchema } from './allocations.ts';
 
@@ -82,17 +90,29 @@ export const TaskFailureSchema = z.union([
   z.strictObject({ code: z.string().min(1).max(64).default('agent_error'), message: z.string().max(LIMITS.errorChars) }),
 ]);
 
-export const CompleteTaskSchema = z.strictObject({ fencingToken: FencingTokenSchema, result: AnyJsonSchema.optional() }).meta({ id: 'CompleteTask' });
+export const CompleteTaskSchema = z
+  .strictObject({ fencingToken: FencingTokenSchema, result: AnyJsonSchema.optional() })
+  .meta({ id: 'CompleteTask' });
 export const FailTaskSchema = z
   .strictObject({ fencingToken: FencingTokenSchema, error: TaskFailureSchema, retryable: z.boolean().default(true) })
   .meta({ id: 'FailTask' });
 export const ProgressTaskSchema = z
   .strictObject({ fencingToken: FencingTokenSchema, progress: AnyJsonSchema.optional(), checkpoint: AnyJsonSchema.optional() })
   .meta({ id: 'ProgressTask' });
-export const ProgressReplySchema = z.object({ taskId: z.string(), leaseExpiresAtMs: InstantSchema, cancelRequested: z.boolean() });
+export const ProgressReplySchema = z.object({
+  taskId: z.string(),
+  leaseExpiresAtMs: InstantSchema,
+  cancelRequested: z.boolean(),
+});
 export { DurationSchema };
 
 /** Each item is parsed by itself: one bad item fails alone. */
 export const TaskBatchSchema = z
-  .strictObject({ tasks: z.array(z.unknown()).min(1).max(LIMITS.taskBatch).meta({ description: 'SubmitTask items, each with an optional idempotencyKey' }) })
+  .strictObject({
+    tasks: z
+      .array(z.unknown())
+      .min(1)
+      .max(LIMITS.taskBatch)
+      .meta({ description: 'SubmitTask items, each with an optional idempotencyKey' }),
+  })
   .meta({ id: 'TaskBatch' });

@@ -1,0 +1,135 @@
+import type { FleetError } from '../../../shared/errors.ts';
+import { LIMITS } from '../../../shared/limits.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
+import type { AllocationView, IdempotencyRef, PoolCommandOf } from '../../../shared/rpc.ts';
+import { demandOfAllocate, entryOfWaiter } from './demand.ts';
+import { endLease, grant, holdLease } from './leases.ts';
+import { usable } from './liveness.ts';
+import type { LeaseRecord } from './records.ts';
+import { choose, explain } from './selection.ts';
+import type { Step } from './step.ts';
+import { allocationView } from './views.ts';
+
+/** The answer of an allocate: granted, or parked until an agent comes or the wait ends. */
+export type AllocateOutcome = { readonly parked: false; readonly views: readonly AllocationView[] } | { readonly parked: true };
+
+/** Grants all of what is asked, or nothing; with `waitMs` the request waits in the queue by its priority. */
+export function allocate(
+  step: Step,
+  { spec, waiterId }: PoolCommandOf<'allocate'>,
+  idempotency: IdempotencyRef | null,
+): Result<AllocateOutcome, FleetError> {
+  const { state } = step;
+  const demand = demandOfAllocate(spec);
+  const agents = choose(state, demand, spec, (agent) => usable(step, agent));
+  if (agents !== null) {
+    const leases = agents.map((agent) =>
+      grant(step, agent, {
+        kind: 'direct',
+        taskId: spec.taskId ?? null,
+        slots: spec.slots,
+        leaseMs: spec.leaseMs,
+        timeoutAtMs: null,
+        metadata: spec.metadata ?? null,
+      }),
+    );
+    return ok({ parked: false, views: leases.map((lease) => viewOf(step, lease)) });
+  }
+  if (spec.waitMs === 0) {
+    const why = explain(state, demand);
+    return err({ kind: 'no_capacity', why, detail: why.detail });
+  }
+  if (state.queue.size >= LIMITS.queuePerShard) {
+    return err({
+      kind: 'queue_full',
+      limit: LIMITS.queuePerShard,
+      retryAfterMs: 1_000,
+      detail: 'Too much already waits for this pool.',
+    });
+  }
+  const endsAtMs = step.nowMs + spec.waitMs;
+  const waiter = {
+    id: waiterId,
+    spec,
+    callerSubject: step.caller?.subject ?? 'system',
+    requestId: step.caller?.requestId ?? '',
+    idempotency,
+    endsAtMs,
+  };
+  state.waiters.set(waiterId, waiter);
+  state.queue.add(entryOfWaiter(waiter, state.nextTaskSeq));
+  state.nextTaskSeq += 1;
+  state.timers.push({ atMs: endsAtMs, kind: 'waiterEnd', id: waiterId });
+  return ok({ parked: true });
+}
+
+export const viewOf = (step: Step, lease: LeaseRecord): AllocationView =>
+  allocationView(lease, step.state.agents.get(lease.agentId)?.record ?? null, step.state.home, step.nowMs);
+
+/** Renewal checks the lease like every other operation, then counts from now: a length is never added to a length. */
+export function renewLease(
+  step: Step,
+  allocationId: string,
+  fencingToken: number,
+  leaseMs: number,
+): Result<LeaseRecord, FleetError> {
+  const held = holdLease(step, allocationId, fencingToken);
+  if (!held.ok) return held;
+  const lease = held.value;
+  if (lease.status === 'released')
+    return err({ kind: 'lease_released', detail: 'The lease was released and cannot be renewed.' });
+  const wanted = step.nowMs + leaseMs;
+  step.emit({
+    type: 'leaseExtended',
+    leaseId: lease.id,
+    expiresAtMs: lease.timeoutAtMs === null ? wanted : Math.min(wanted, lease.timeoutAtMs),
+  });
+  // A shorter lease ends before the timer that was set for the longer one.
+  step.state.timers.push({ atMs: lease.expiresAtMs, kind: 'leaseEnd', id: lease.id });
+  return ok(lease);
+}
+
+export function renew(
+  step: Step,
+  { allocationId, fencingToken, leaseMs }: PoolCommandOf<'renew'>,
+): Result<AllocationView, FleetError> {
+  const renewed = renewLease(step, allocationId, fencingToken, leaseMs);
+  return renewed.ok ? ok(viewOf(step, renewed.value)) : renewed;
+}
+
+/** Frees exactly this lease, once (I6); again with its token is the same success. A dispatched task's lease ends with the task. */
+export function release(
+  step: Step,
+  { allocationId, fencingToken, result }: PoolCommandOf<'release'>,
+): Result<AllocationView, FleetError> {
+  const held = holdLease(step, allocationId, fencingToken);
+  if (!held.ok) return held;
+  const lease = held.value;
+  if (lease.status === 'released') return ok(viewOf(step, lease));
+  if (lease.kind === 'dispatched') {
+    return err({
+      kind: 'invalid_state',
+      state: 'dispatched',
+      detail: 'This lease belongs to a dispatched task: complete, fail or cancel the task.',
+    });
+  }
+  if (result !== undefined) recordOutcome(step, lease, result.success, result.durationMs ?? step.nowMs - lease.grantedAtMs);
+  endLease(step, lease, 'released');
+  return ok(viewOf(step, lease));
+}
+
+/** Adds one finished piece of work to the agent's statistics. */
+export function recordOutcome(step: Step, lease: LeaseRecord, success: boolean, durationMs: number): void {
+  const record = step.state.agents.get(lease.agentId)?.record;
+  if (record === undefined) return;
+  step.emit({
+    type: 'agentChanged',
+    agentId: record.id,
+    why: success ? 'completed' : 'failed',
+    patch: {
+      completed: record.completed + (success ? 1 : 0),
+      failed: record.failed + (success ? 0 : 1),
+      totalDurationMs: record.totalDurationMs + durationMs,
+    },
+  });
+}

@@ -1,0 +1,108 @@
+import { LIMITS } from '../../../shared/limits.ts';
+import { choose, classFits, DEFAULT_PREFERENCE } from './selection.ts';
+import { grant } from './leases.ts';
+import { usable } from './liveness.ts';
+import { goesBefore, type DemandGroup, type QueueEntry } from './queue.ts';
+import type { TaskRecord } from './records.ts';
+import { isSelectable, reindex, type LiveAgent } from './state.ts';
+import type { Step } from './step.ts';
+
+/**
+ * Ends every command: nothing that waits and could be served is left waiting (I10). New arrivals are tried once each;
+ * every agent that became able to work takes the best it fits, in priority order over all demands.
+ */
+export function settle(step: Step): void {
+  // Serving may free or lose further agents, which adds to the sets; each round strictly consumes queue or agents.
+  while (step.arrived.size > 0 || step.freed.size > 0) {
+    const arrived = [...step.arrived];
+    step.arrived.clear();
+    for (const id of arrived) {
+      const group = step.state.queue.groupOf(id);
+      if (group === undefined) continue;
+      for (let head = step.state.queue.head(group); head !== undefined && serve(step, head); head = step.state.queue.head(group));
+    }
+    const freed = [...step.freed];
+    step.freed.clear();
+    for (const id of freed) {
+      const agent = step.state.agents.get(id);
+      if (agent !== undefined) serveAgent(step, agent);
+    }
+  }
+}
+
+function serveAgent(step: Step, agent: LiveAgent): void {
+  if (step.state.queue.size === 0) return;
+  const skipped = new Set<string>();
+  while (isSelectable(agent)) {
+    let best: { readonly entry: QueueEntry; readonly group: DemandGroup } | null = null;
+    for (const group of step.state.queue.groups()) {
+      if (skipped.has(group.key) || !fits(agent, group)) continue;
+      const entry = step.state.queue.head(group);
+      if (entry !== undefined && (best === null || goesBefore(entry, best.entry))) best = { entry, group };
+    }
+    if (best === null) return;
+    if (!serve(step, best.entry)) skipped.add(best.group.key);
+  }
+}
+
+function fits(agent: LiveAgent, group: DemandGroup): boolean {
+  const { demand } = group;
+  if (demand.connected && !agent.sessionOpen && agent.pollRoom === 0) return false;
+  if (agent.record.spec.slots - agent.slotsUsed < demand.slots) return false;
+  const klass = { capabilities: new Set(agent.record.spec.capabilities), labels: agent.record.spec.labels };
+  return demand.selectors.length === 0
+    ? classFits(klass, demand, undefined)
+    : demand.selectors.some((s) => classFits(klass, demand, s));
+}
+
+function serve(step: Step, entry: QueueEntry): boolean {
+  const waiter = entry.kind === 'waiter' ? step.state.waiters.get(entry.id) : undefined;
+  const preference = waiter === undefined ? DEFAULT_PREFERENCE : waiter.spec;
+  const agents = choose(step.state, entry.demand, preference, (agent) => usable(step, agent));
+  if (agents === null) return false;
+  step.state.queue.remove(entry.id);
+  if (waiter !== undefined) {
+    step.state.waiters.delete(waiter.id);
+    const leases = agents.map((agent) =>
+      grant(step, agent, {
+        kind: 'direct',
+        taskId: waiter.spec.taskId ?? null,
+        slots: waiter.spec.slots,
+        leaseMs: waiter.spec.leaseMs,
+        timeoutAtMs: null,
+        metadata: waiter.spec.metadata ?? null,
+      }),
+    );
+    step.effects.push({ type: 'waiterGranted', waiter, leaseIds: leases.map((l) => l.id) });
+    return true;
+  }
+  const task = step.state.tasks.get(entry.id);
+  const [agent] = agents;
+  if (task !== undefined && agent !== undefined) assign(step, task, agent);
+  return true;
+}
+
+function assign(step: Step, task: TaskRecord, agent: LiveAgent): void {
+  const lease = grant(step, agent, {
+    kind: 'dispatched',
+    taskId: task.id,
+    slots: 1,
+    leaseMs: Math.min(LIMITS.dispatchLeaseMs, task.timeoutMs),
+    timeoutAtMs: step.nowMs + task.timeoutMs,
+    metadata: null,
+  });
+  step.emit({
+    type: 'taskAssigned',
+    taskId: task.id,
+    leaseId: lease.id,
+    agentId: agent.record.id,
+    fencingToken: lease.fencingToken,
+  });
+  if (agent.sessionOpen) {
+    step.effects.push({ type: 'assign', agentId: agent.record.id, leaseId: lease.id });
+    return;
+  }
+  agent.pollRoom -= 1;
+  reindex(step.state, agent);
+  step.effects.push({ type: 'pollReady', agentId: agent.record.id });
+}

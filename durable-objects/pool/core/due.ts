@@ -1,0 +1,193 @@
+import { LIMITS } from '../../../shared/limits.ts';
+import { endLease, removeAgent } from './leases.ts';
+import { aliveAsOfMs, lose, revokeAll, suspectDue, sweep } from './liveness.ts';
+import type { LeaseRecord } from './records.ts';
+import type { Step } from './step.ts';
+import { loseAttempt } from './task-attempts.ts';
+import { extendDispatched } from './tasks.ts';
+import { entryOfTask } from './demand.ts';
+import type { PoolState } from './state.ts';
+import type { Timer } from './timers.ts';
+
+/** Timers handled in one step; the alarm comes back at once for the rest. Bounds the length of one transaction. */
+export const DUE_PER_STEP = 500;
+
+/** Whether a timer still means anything: renewals and ends leave stale entries behind. */
+function isLive(state: PoolState, timer: Timer): boolean {
+  switch (timer.kind) {
+    case 'leaseEnd':
+      return state.leases.has(timer.id);
+    case 'taskDue':
+      return state.tasks.get(timer.id)?.notBeforeMs === timer.atMs;
+    case 'taskDeadline':
+    case 'cancelDue':
+      return state.tasks.has(timer.id);
+    case 'suspectGrace':
+      return state.agents.get(timer.id)?.record.suspectSinceMs != null;
+    case 'drainDeadline':
+      return state.agents.get(timer.id)?.record.drainDeadlineAtMs === timer.atMs;
+    case 'waiterEnd':
+      return state.waiters.has(timer.id);
+    case 'removeOffline':
+      return state.agents.get(timer.id)?.record.lifecycle === 'offline';
+    case 'sweep':
+    case 'prune':
+      return true;
+  }
+}
+
+/** When the object must wake next, or null. Stale timers at the top are dropped, so an idle shard sleeps. */
+export function nextAlarmMs(state: PoolState): number | null {
+  for (let top = state.timers.peek(); top !== undefined; top = state.timers.peek()) {
+    if (isLive(state, top)) return top.atMs;
+    state.timers.pop();
+  }
+  return null;
+}
+
+/** Does what is due by now, at most `DUE_PER_STEP` of it. Safe to run twice, early or late. Answers what else fell due for the shell. */
+export function runDue(step: Step): { readonly prune: boolean } {
+  const { timers } = step.state;
+  let prune = false;
+  for (let handled = 0; handled < DUE_PER_STEP; handled += 1) {
+    const top = timers.peek();
+    if (top === undefined || top.atMs > step.nowMs) break;
+    timers.pop();
+    if (!isLive(step.state, top)) continue;
+    if (top.kind !== 'prune') {
+      fire(step, top);
+      continue;
+    }
+    step.state.pruneArmed = false;
+    prune = true;
+  }
+  return { prune };
+}
+
+function fire(step: Step, timer: Timer): void {
+  const { state } = step;
+  switch (timer.kind) {
+    case 'leaseEnd': {
+      const lease = state.leases.get(timer.id);
+      if (lease !== undefined) leaseDue(step, lease);
+      return;
+    }
+    case 'taskDue': {
+      const task = state.tasks.get(timer.id);
+      if (task === undefined || task.status !== 'queued') return;
+      task.notBeforeMs = 0;
+      state.queue.add(entryOfTask(task), task.attempts > 0);
+      step.arrived.add(task.id);
+      return;
+    }
+    case 'taskDeadline':
+      deadlineDue(step, timer.id);
+      return;
+    case 'cancelDue':
+      cancelDue(step, timer.id);
+      return;
+    case 'suspectGrace': {
+      const agent = state.agents.get(timer.id);
+      if (agent !== undefined) suspectDue(step, agent);
+      return;
+    }
+    case 'drainDeadline': {
+      const agent = state.agents.get(timer.id);
+      if (agent === undefined || agent.record.lifecycle === 'ready') return;
+      revokeAll(step, agent, 'agent_drained', 'The agent’s drain deadline came.', false);
+      return;
+    }
+    case 'waiterEnd': {
+      const waiter = state.waiters.get(timer.id);
+      if (waiter === undefined) return;
+      state.waiters.delete(timer.id);
+      state.queue.remove(timer.id);
+      step.effects.push({ type: 'waiterTimedOut', waiter });
+      return;
+    }
+    case 'removeOffline': {
+      const agent = state.agents.get(timer.id);
+      if (agent === undefined || agent.record.lostAtMs === null) return;
+      const dueAtMs = agent.record.lostAtMs + LIMITS.offlineRetentionMs;
+      if (step.nowMs < dueAtMs) state.timers.push({ atMs: dueAtMs, kind: 'removeOffline', id: timer.id });
+      else removeAgent(step, agent, 'lost for too long');
+      return;
+    }
+    case 'sweep':
+      state.sweepArmed = false;
+      sweep(step);
+      return;
+    case 'prune':
+      return;
+  }
+}
+
+function leaseDue(step: Step, lease: LeaseRecord): void {
+  const again = (atMs: number): void => step.state.timers.push({ atMs, kind: 'leaseEnd', id: lease.id });
+  if (lease.expiresAtMs > step.nowMs) {
+    again(lease.expiresAtMs);
+    return;
+  }
+  if (lease.kind === 'direct') {
+    endLease(step, lease, 'expired');
+    return;
+  }
+  const agent = step.state.agents.get(lease.agentId);
+  if (agent === undefined) throw new Error('a dispatched lease without its agent');
+  if (lease.timeoutAtMs !== null && lease.timeoutAtMs <= step.nowMs) {
+    takeBack(step, lease, 'timeout', 'The attempt ran into its timeout.', true);
+    return;
+  }
+  const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
+  // Within its grace a closed socket may still come back and keep what it held.
+  const mayReturn =
+    agent.record.onSession &&
+    !agent.sessionOpen &&
+    agent.record.suspectSinceMs !== null &&
+    step.nowMs - agent.record.suspectSinceMs < LIMITS.sessionGraceMs;
+  if (silentMs > LIMITS.lostAfterMs && !mayReturn) {
+    lose(step, agent, 'silent at the end of its lease');
+    return;
+  }
+  if (!lease.accepted && step.nowMs - lease.grantedAtMs >= LIMITS.acceptTimeoutMs) {
+    takeBack(step, lease, 'not_accepted', 'The agent lives but did not take the task.', false);
+    return;
+  }
+  extendDispatched(step, lease);
+  again(Math.max(lease.expiresAtMs, step.nowMs + 1));
+}
+
+/** Ends a dispatched lease from our side: the token is fenced first, then the task moves on and the agent is told. */
+function takeBack(step: Step, lease: LeaseRecord, code: string, message: string, backoff: boolean): void {
+  endLease(step, lease, 'revoked');
+  loseAttempt(step, lease, { code, message }, { counted: true, backoff });
+  if (lease.taskId !== null)
+    step.effects.push({ type: 'cancel', agentId: lease.agentId, taskId: lease.taskId, reason: code, graceMs: 0 });
+}
+
+function deadlineDue(step: Step, taskId: string): void {
+  const task = step.state.tasks.get(taskId);
+  if (task === undefined) return;
+  const lease = task.allocationId === null ? undefined : step.state.leases.get(task.allocationId);
+  step.emit({
+    type: 'taskEnded',
+    taskId,
+    status: 'failed',
+    atMs: step.nowMs,
+    error: { code: 'deadline_exceeded', message: 'The task did not end before its deadline.' },
+  });
+  if (lease === undefined) return;
+  endLease(step, lease, 'revoked');
+  step.effects.push({ type: 'cancel', agentId: lease.agentId, taskId, reason: 'deadline_exceeded', graceMs: 0 });
+}
+
+function cancelDue(step: Step, taskId: string): void {
+  const task = step.state.tasks.get(taskId);
+  if (task === undefined || task.cancelDueAtMs === null) return;
+  if (task.cancelDueAtMs > step.nowMs) return;
+  const lease = task.allocationId === null ? undefined : step.state.leases.get(task.allocationId);
+  step.emit({ type: 'taskEnded', taskId, status: 'cancelled', atMs: step.nowMs, error: null });
+  if (lease === undefined) return;
+  endLease(step, lease, 'revoked');
+  step.effects.push({ type: 'cancel', agentId: lease.agentId, taskId, reason: 'cancelled', graceMs: 0 });
+}

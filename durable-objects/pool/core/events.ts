@@ -1,0 +1,109 @@
+import type { TaskError } from '../../../shared/schemas/tasks.ts';
+import type { JsonText } from '../../../shared/schemas/common.ts';
+import type { Waiter } from './state.ts';
+import type { AgentRecord, BlobKind, Lifecycle, LeaseRecord, TaskRecord } from './records.ts';
+
+/** The fields of an agent that change after registration. */
+export type AgentPatch = Partial<
+  Pick<
+    AgentRecord,
+    | 'lifecycle'
+    | 'onSession'
+    | 'suspectSinceMs'
+    | 'lostAtMs'
+    | 'drainDeadlineAtMs'
+    | 'removeWhenFree'
+    | 'lastSeenAtMs'
+    | 'completed'
+    | 'failed'
+    | 'totalDurationMs'
+  >
+> & { readonly lifecycle?: Lifecycle };
+
+/** What happened, in the past tense. Applying events in order to the state before gives the state after. */
+export type PoolEvent =
+  | { readonly type: 'agentRegistered'; readonly agent: AgentRecord }
+  | { readonly type: 'agentChanged'; readonly agentId: string; readonly why: string; readonly patch: AgentPatch }
+  | { readonly type: 'agentRemoved'; readonly agentId: string; readonly why: string }
+  | { readonly type: 'leaseGranted'; readonly lease: LeaseRecord }
+  | { readonly type: 'leaseExtended'; readonly leaseId: string; readonly expiresAtMs: number }
+  | { readonly type: 'leaseAccepted'; readonly leaseId: string }
+  | {
+      readonly type: 'leaseEnded';
+      readonly leaseId: string;
+      readonly status: 'released' | 'expired' | 'revoked';
+      readonly atMs: number;
+    }
+  | { readonly type: 'taskSubmitted'; readonly task: TaskRecord; readonly payload: JsonText }
+  | {
+      readonly type: 'taskAssigned';
+      readonly taskId: string;
+      readonly leaseId: string;
+      readonly agentId: string;
+      readonly fencingToken: number;
+    }
+  | { readonly type: 'taskStarted'; readonly taskId: string; readonly atMs: number }
+  | { readonly type: 'taskProgressed'; readonly taskId: string; readonly blobs: Readonly<Partial<Record<BlobKind, JsonText>>> }
+  | { readonly type: 'taskCancelRequested'; readonly taskId: string; readonly dueAtMs: number }
+  | {
+      readonly type: 'taskRequeued';
+      readonly taskId: string;
+      readonly notBeforeMs: number;
+      /** False when the attempt was lost to a drain, which is not the task's doing. */
+      readonly counted: boolean;
+      readonly error: TaskError;
+    }
+  | {
+      readonly type: 'taskEnded';
+      readonly taskId: string;
+      readonly status: 'succeeded' | 'failed' | 'cancelled' | 'dead';
+      readonly atMs: number;
+      readonly error: TaskError | null;
+      readonly result?: JsonText;
+    }
+  | { readonly type: 'configured'; readonly version: number; readonly maxAgents: number; readonly priority: number };
+
+/** What the shell does after the commit. */
+export type Effect =
+  | { readonly type: 'assign'; readonly agentId: string; readonly leaseId: string }
+  | {
+      readonly type: 'cancel';
+      readonly agentId: string;
+      readonly taskId: string;
+      readonly reason: string;
+      readonly graceMs: number;
+    }
+  | { readonly type: 'drain'; readonly agentId: string; readonly deadlineMs: number }
+  | { readonly type: 'closeSession'; readonly agentId: string; readonly code: number; readonly reason: string }
+  | { readonly type: 'waiterGranted'; readonly waiter: Waiter; readonly leaseIds: readonly string[] }
+  | { readonly type: 'waiterTimedOut'; readonly waiter: Waiter }
+  | { readonly type: 'pollReady'; readonly agentId: string }
+  | { readonly type: 'taskEnded'; readonly taskId: string };
+
+/** The thing an event is about, for the audit row. */
+export function subjectOf(event: PoolEvent): string {
+  switch (event.type) {
+    case 'agentRegistered':
+      return event.agent.id;
+    case 'agentChanged':
+    case 'agentRemoved':
+      return event.agentId;
+    case 'leaseGranted':
+      return event.lease.id;
+    case 'leaseExtended':
+    case 'leaseAccepted':
+    case 'leaseEnded':
+      return event.leaseId;
+    case 'taskSubmitted':
+      return event.task.id;
+    case 'taskAssigned':
+    case 'taskStarted':
+    case 'taskProgressed':
+    case 'taskCancelRequested':
+    case 'taskRequeued':
+    case 'taskEnded':
+      return event.taskId;
+    case 'configured':
+      return 'config';
+  }
+}

@@ -1,0 +1,197 @@
+import type { Changes } from './changes.ts';
+import { entryOfTask } from './demand.ts';
+import type { PoolEvent } from './events.ts';
+import type { AgentRecord, LeaseRecord, TaskRecord } from './records.ts';
+import { reindex, type LiveAgent, type PoolState } from './state.ts';
+
+/**
+ * Applies one event to the state and notes the rows it touched. The only place where the state changes: replaying the
+ * same events gives the same state, and what is not an event is not remembered.
+ */
+export function evolve(state: PoolState, event: PoolEvent, changes: Changes): void {
+  switch (event.type) {
+    case 'agentRegistered':
+      changes.newAgents.set(event.agent.id, event.agent);
+      addAgent(state, event.agent);
+      return;
+    case 'agentChanged': {
+      const agent = agentOf(state, event.agentId);
+      Object.assign(agent.record, event.patch);
+      changes.agents.set(event.agentId, agent.record);
+      reindex(state, agent);
+      return;
+    }
+    case 'agentRemoved': {
+      const agent = agentOf(state, event.agentId);
+      state.agents.delete(event.agentId);
+      changes.removedAgents.add(event.agentId);
+      changes.agents.delete(event.agentId);
+      changes.newAgents.delete(event.agentId);
+      reindex(state, agent, true);
+      return;
+    }
+    case 'leaseGranted':
+      leaseGranted(state, event.lease, changes);
+      return;
+    case 'leaseExtended': {
+      const lease = leaseOf(state, event.leaseId);
+      lease.expiresAtMs = event.expiresAtMs;
+      changes.leases.set(lease.id, lease);
+      return;
+    }
+    case 'leaseAccepted': {
+      const lease = leaseOf(state, event.leaseId);
+      lease.accepted = true;
+      changes.leases.set(lease.id, lease);
+      return;
+    }
+    case 'leaseEnded': {
+      const lease = leaseOf(state, event.leaseId);
+      lease.status = event.status;
+      lease.endedAtMs = event.atMs;
+      state.leases.delete(lease.id);
+      changes.leases.set(lease.id, lease);
+      const agent = state.agents.get(lease.agentId);
+      if (agent?.leases.delete(lease.id) === true) {
+        agent.slotsUsed -= lease.slots;
+        reindex(state, agent);
+      }
+      return;
+    }
+    case 'configured':
+      state.config = { version: event.version, maxAgents: event.maxAgents, priority: event.priority };
+      changes.config = state.config;
+      return;
+    default:
+      taskEvent(state, event, changes);
+  }
+}
+
+type TaskEvent = Extract<PoolEvent, { readonly type: `task${string}` }>;
+
+function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
+  if (event.type === 'taskSubmitted') {
+    changes.blobs.push({ taskId: event.task.id, kind: 'payload', json: event.payload });
+    changes.tasks.set(event.task.id, event.task);
+    state.nextTaskSeq = Math.max(state.nextTaskSeq, event.task.seq + 1);
+    addTask(state, event.task);
+    return;
+  }
+  const task = taskOf(state, event.taskId);
+  changes.tasks.set(task.id, task);
+  const before = task.status;
+  switch (event.type) {
+    case 'taskAssigned':
+      state.queue.remove(task.id);
+      task.status = 'assigned';
+      task.attempts += 1;
+      task.agentId = event.agentId;
+      task.allocationId = event.leaseId;
+      task.fencingToken = event.fencingToken;
+      break;
+    case 'taskStarted':
+      task.status = 'running';
+      task.startedAtMs = event.atMs;
+      break;
+    case 'taskProgressed':
+      for (const [kind, json] of Object.entries(event.blobs) as ['progress' | 'checkpoint', string][]) {
+        changes.blobs.push({ taskId: task.id, kind, json });
+      }
+      break;
+    case 'taskCancelRequested':
+      task.cancelDueAtMs = event.dueAtMs;
+      state.timers.push({ atMs: event.dueAtMs, kind: 'cancelDue', id: task.id });
+      break;
+    case 'taskRequeued':
+      task.status = 'queued';
+      if (!event.counted) task.attempts -= 1;
+      task.agentId = null;
+      task.allocationId = null;
+      task.notBeforeMs = event.notBeforeMs;
+      task.error = event.error;
+      enqueue(state, task, true);
+      break;
+    case 'taskEnded':
+      state.queue.remove(task.id);
+      state.tasks.delete(task.id);
+      task.status = event.status;
+      task.completedAtMs = event.atMs;
+      task.error = event.error;
+      if (event.result !== undefined) changes.blobs.push({ taskId: task.id, kind: 'result', json: event.result });
+      break;
+  }
+  state.taskCounts[before] -= 1;
+  state.taskCounts[task.status] += 1;
+}
+
+/** Brings an agent into memory, new or loaded. */
+export function addAgent(state: PoolState, record: AgentRecord): LiveAgent {
+  const agent: LiveAgent = {
+    record,
+    leases: new Set(),
+    slotsUsed: 0,
+    sessionOpen: false,
+    pollRoom: 0,
+    aliveAsOfMs: record.lastSeenAtMs,
+    grantSeq: 0,
+    countedAs: null,
+    countedFree: 0,
+  };
+  state.agents.set(record.id, agent);
+  reindex(state, agent);
+  return agent;
+}
+
+/** Brings an active lease into memory, new or loaded. */
+export function addLease(state: PoolState, lease: LeaseRecord): void {
+  const agent = agentOf(state, lease.agentId);
+  state.leases.set(lease.id, lease);
+  agent.leases.add(lease.id);
+  agent.slotsUsed += lease.slots;
+  state.timers.push({ atMs: lease.expiresAtMs, kind: 'leaseEnd', id: lease.id });
+  reindex(state, agent);
+}
+
+/** Brings a task that has not ended into memory, new or loaded. */
+export function addTask(state: PoolState, task: TaskRecord): void {
+  state.tasks.set(task.id, task);
+  state.taskCounts[task.status] += 1;
+  if (task.deadlineAtMs !== null) state.timers.push({ atMs: task.deadlineAtMs, kind: 'taskDeadline', id: task.id });
+  if (task.cancelDueAtMs !== null) state.timers.push({ atMs: task.cancelDueAtMs, kind: 'cancelDue', id: task.id });
+  if (task.status === 'queued') enqueue(state, task, task.attempts > 0);
+}
+
+/** A task whose time has come stands in the queue; another waits for its timer. `taskDue` moves it over. */
+function enqueue(state: PoolState, task: TaskRecord, returned: boolean): void {
+  if (task.notBeforeMs > 0) state.timers.push({ atMs: task.notBeforeMs, kind: 'taskDue', id: task.id });
+  else state.queue.add(entryOfTask(task), returned);
+}
+
+function leaseGranted(state: PoolState, lease: LeaseRecord, changes: Changes): void {
+  const agent = agentOf(state, lease.agentId);
+  agent.record.fence = lease.fencingToken;
+  state.lastFence = lease.fencingToken;
+  agent.grantSeq = state.nextGrantSeq;
+  state.nextGrantSeq += 1;
+  addLease(state, lease);
+  changes.leases.set(lease.id, lease);
+  changes.agents.set(agent.record.id, agent.record);
+}
+
+export function agentOf(state: PoolState, id: string): LiveAgent {
+  const agent = state.agents.get(id);
+  if (agent === undefined) throw new Error(`event for an agent that is not here: ${id}`);
+  return agent;
+}
+
+function leaseOf(state: PoolState, id: string): LeaseRecord {
+  const lease = state.leases.get(id);
+  if (lease === undefined) throw new Error(`event for a lease that is not active: ${id}`);
+  return lease;
+}
+
+function taskOf(state: PoolState, id: string): TaskRecord {
+  const task = state.tasks.get(id);
+  if (task === undefined) throw new Error(`event for a task that is not live: ${id}`);
+  return task;
+}

@@ -1,0 +1,82 @@
+import { err, ok, type Result } from '../../../shared/result.ts';
+import { makeId, parseIdOf } from '../../../shared/ids.ts';
+import { notFound, type FleetError } from '../../../shared/errors.ts';
+import type { JsonText } from '../../../shared/schemas/common.ts';
+import type { LeaseRecord } from './records.ts';
+import type { LiveAgent } from './state.ts';
+import type { Step } from './step.ts';
+
+export interface GrantTerms {
+  readonly kind: LeaseRecord['kind'];
+  readonly taskId: string | null;
+  readonly slots: number;
+  readonly leaseMs: number;
+  readonly timeoutAtMs: number | null;
+  readonly metadata: JsonText | null;
+}
+
+/**
+ * Gives slots of an agent to a holder. The token is one above the shard's last (I2); free slots are checked here again,
+ * whatever the selection believed (I1).
+ */
+export function grant(step: Step, agent: LiveAgent, terms: GrantTerms): LeaseRecord {
+  if (agent.slotsUsed + terms.slots > agent.record.spec.slots) throw new Error('grant beyond the slots of an agent');
+  const lease: LeaseRecord = {
+    id: makeId('allocation', step.state.home, step.ctx.ulid()),
+    agentId: agent.record.id,
+    kind: terms.kind,
+    taskId: terms.taskId,
+    slots: terms.slots,
+    fencingToken: step.state.lastFence + 1,
+    grantedAtMs: step.nowMs,
+    metadata: terms.metadata,
+    expiresAtMs: step.nowMs + terms.leaseMs,
+    timeoutAtMs: terms.timeoutAtMs,
+    accepted: false,
+    status: 'active',
+    endedAtMs: null,
+  };
+  step.emit({ type: 'leaseGranted', lease });
+  return lease;
+}
+
+/** Ends a lease; its slots are free at once, and a draining agent that was waiting for it leaves. */
+export function endLease(step: Step, lease: LeaseRecord, status: 'released' | 'expired' | 'revoked'): void {
+  step.emit({ type: 'leaseEnded', leaseId: lease.id, status, atMs: step.nowMs });
+  const agent = step.state.agents.get(lease.agentId);
+  if (agent === undefined) return;
+  if (agent.leases.size === 0 && agent.record.removeWhenFree) removeAgent(step, agent, 'drained');
+  else step.freed.add(lease.agentId);
+}
+
+/** Removes an agent that holds nothing. */
+export function removeAgent(step: Step, agent: LiveAgent, why: string): void {
+  if (agent.leases.size > 0) throw new Error('removing an agent that holds leases');
+  step.emit({ type: 'agentRemoved', agentId: agent.record.id, why });
+  step.effects.push({ type: 'closeSession', agentId: agent.record.id, code: 1000, reason: why });
+}
+
+/** Finds a lease of this shard, active or ended. */
+export function findLease(step: Step, allocationId: string): LeaseRecord | null {
+  if (parseIdOf('allocation', allocationId) === null) return null;
+  return step.state.leases.get(allocationId) ?? step.ctx.archive.lease(allocationId);
+}
+
+/**
+ * The one check that every operation under a lease passes (I3). Token first: what carries another token is superseded
+ * whatever the lease's state. Expiry is judged by the object's clock, even when the alarm has not swept the lease yet.
+ */
+export function holdLease(step: Step, allocationId: string, fencingToken: number): Result<LeaseRecord, FleetError> {
+  const lease = findLease(step, allocationId);
+  if (lease === null) return err(notFound('allocation'));
+  if (lease.fencingToken !== fencingToken || lease.status === 'revoked') {
+    return err({
+      kind: 'lease_superseded',
+      detail: 'The fencing token is not this lease’s, or the lease was revoked. Drop the work.',
+    });
+  }
+  if (lease.status === 'expired' || (lease.status === 'active' && lease.expiresAtMs <= step.nowMs)) {
+    return err({ kind: 'lease_expired', detail: 'The lease ended before this call. Drop the work.' });
+  }
+  return ok(lease);
+}

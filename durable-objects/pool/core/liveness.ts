@@ -1,0 +1,152 @@
+import { LIMITS } from '../../../shared/limits.ts';
+import { SESSION_REPLACED } from '../../../shared/schemas/session.ts';
+import { endLease, removeAgent } from './leases.ts';
+import { isSelectable, reindex, type LiveAgent } from './state.ts';
+import type { Step } from './step.ts';
+import { loseAttempt } from './task-attempts.ts';
+
+/** The last proof of life, with the automatic pong that never woke the object. */
+export function aliveAsOfMs(agent: LiveAgent, lastPongAtMs: (id: string) => number | null): number {
+  return agent.sessionOpen ? Math.max(agent.aliveAsOfMs, lastPongAtMs(agent.record.id) ?? 0) : agent.aliveAsOfMs;
+}
+
+/** A sign of life: any authenticated call of the agent. Kept in memory; stored with a later commit (exempt from I4). */
+export function touch(step: Step, agent: LiveAgent): void {
+  const { record } = agent;
+  agent.aliveAsOfMs = step.nowMs;
+  record.lastSeenAtMs = step.nowMs;
+  if (step.state.beatOrder.delete(record.id)) step.state.beatOrder.set(record.id, agent);
+  const back = record.lifecycle === 'offline' && (record.spec.liveness !== 'session' || agent.sessionOpen);
+  const well = record.suspectSinceMs !== null && (agent.sessionOpen || record.spec.liveness !== 'session');
+  if (!back && !well) return;
+  step.emit({
+    type: 'agentChanged',
+    agentId: record.id,
+    why: back ? 'returned' : 'recovered',
+    patch: {
+      suspectSinceMs: null,
+      ...(back ? { lifecycle: 'ready', lostAtMs: null } : {}),
+      ...(agent.sessionOpen ? {} : { onSession: false }),
+    },
+  });
+}
+
+/** Judged when it matters: at the moment of choice. A silent agent is set aside instead of being granted. */
+export function usable(step: Step, agent: LiveAgent): boolean {
+  if (!isSelectable(agent)) return false;
+  if (agent.record.spec.liveness === 'none') return true;
+  const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
+  if (silentMs <= LIMITS.suspectAfterMs) return true;
+  if (silentMs <= LIMITS.lostAfterMs) suspect(step, agent, 'silent');
+  else lose(step, agent, 'silent');
+  return false;
+}
+
+/** Takes an agent out of selection until it shows life or its time is up. */
+export function suspect(step: Step, agent: LiveAgent, why: string): void {
+  if (agent.record.suspectSinceMs !== null || agent.record.lifecycle === 'offline') return;
+  step.emit({ type: 'agentChanged', agentId: agent.record.id, why: `suspect: ${why}`, patch: { suspectSinceMs: step.nowMs } });
+  const waitMs =
+    agent.record.onSession && !agent.sessionOpen ? LIMITS.sessionGraceMs : LIMITS.lostAfterMs - LIMITS.suspectAfterMs;
+  step.state.timers.push({ atMs: step.nowMs + waitMs, kind: 'suspectGrace', id: agent.record.id });
+}
+
+/** The agent is gone: its leases are revoked (so that its late writes are refused) and its tasks go to others. */
+export function lose(step: Step, agent: LiveAgent, why: string): void {
+  const { record } = agent;
+  if (record.lifecycle === 'offline') return;
+  const wasSession = agent.sessionOpen;
+  if (record.lifecycle !== 'quarantined') {
+    step.emit({
+      type: 'agentChanged',
+      agentId: record.id,
+      why: `lost: ${why}`,
+      patch: { lifecycle: 'offline', lostAtMs: step.nowMs, suspectSinceMs: null, onSession: false, drainDeadlineAtMs: null },
+    });
+  }
+  if (wasSession) step.effects.push({ type: 'closeSession', agentId: record.id, code: SESSION_REPLACED + 1, reason: 'lost' });
+  agent.sessionOpen = false;
+  agent.pollRoom = 0;
+  revokeAll(step, agent, 'agent_lost', 'The agent stopped answering.', true);
+  if (!step.state.agents.has(record.id)) return;
+  if (record.removeWhenFree && agent.leases.size === 0) removeAgent(step, agent, 'lost while draining');
+  else {
+    reindex(step.state, agent);
+    step.state.timers.push({ atMs: step.nowMs + LIMITS.offlineRetentionMs, kind: 'removeOffline', id: record.id });
+  }
+}
+
+/** Revokes every lease of an agent. `counted`: whether the tasks' attempts count against them. */
+export function revokeAll(step: Step, agent: LiveAgent, code: string, message: string, counted: boolean): void {
+  for (const id of [...agent.leases]) {
+    const lease = step.state.leases.get(id);
+    if (lease === undefined) continue;
+    endLease(step, lease, 'revoked');
+    if (lease.kind === 'dispatched') loseAttempt(step, lease, { code, message }, { counted, backoff: false });
+  }
+}
+
+/** A socket opened: the session's rules apply from here. */
+export function sessionOpened(step: Step, agent: LiveAgent): void {
+  agent.sessionOpen = true;
+  agent.aliveAsOfMs = step.nowMs;
+  const { record } = agent;
+  const patch = {
+    onSession: true,
+    suspectSinceMs: null,
+    lastSeenAtMs: step.nowMs,
+    ...(record.lifecycle === 'starting' || record.lifecycle === 'offline' ? { lifecycle: 'ready' as const, lostAtMs: null } : {}),
+  };
+  step.emit({ type: 'agentChanged', agentId: record.id, why: 'session opened', patch });
+}
+
+/** The socket closed: suspect at once, lost after a short grace unless it comes back. */
+export function sessionClosed(step: Step, agent: LiveAgent): void {
+  if (!agent.sessionOpen) return;
+  agent.sessionOpen = false;
+  reindex(step.state, agent);
+  suspect(step, agent, 'socket closed');
+}
+
+/** The grace of a suspect is over: it has recovered, or it is lost. */
+export function suspectDue(step: Step, agent: LiveAgent): void {
+  const { record } = agent;
+  if (record.suspectSinceMs === null) return;
+  const closed = record.onSession && !agent.sessionOpen;
+  const endAtMs = closed
+    ? record.suspectSinceMs + LIMITS.sessionGraceMs
+    : aliveAsOfMs(agent, step.ctx.lastPongAtMs) + LIMITS.lostAfterMs;
+  if (step.nowMs < endAtMs) {
+    if (!closed && step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs) <= LIMITS.suspectAfterMs) {
+      step.emit({ type: 'agentChanged', agentId: record.id, why: 'recovered', patch: { suspectSinceMs: null } });
+    } else step.state.timers.push({ atMs: endAtMs, kind: 'suspectGrace', id: record.id });
+    return;
+  }
+  lose(step, agent, closed ? 'socket closed' : 'silent');
+}
+
+/** While the object is awake anyway: agents whose beats are overdue are set aside without waiting for the sweep. */
+export function judgeOverdue(step: Step): void {
+  for (const agent of step.state.beatOrder.values()) {
+    if (step.nowMs - agent.aliveAsOfMs <= LIMITS.lostAfterMs) return;
+    lose(step, agent, 'silent');
+  }
+}
+
+/** The sweep of agents without leases: judges everyone by the last sign of life. */
+export function sweep(step: Step): void {
+  for (const agent of [...step.state.agents.values()]) {
+    const { record } = agent;
+    if (record.spec.liveness === 'none' || record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
+    const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
+    if (silentMs > LIMITS.lostAfterMs && !(record.onSession && !agent.sessionOpen)) lose(step, agent, 'silent');
+  }
+}
+
+/** Keeps one sweep ahead while anyone is there to be judged; a shard without such agents sleeps on. */
+export function armSweep(step: Step): void {
+  const { agentCounts: counts, timers, sweepArmed } = step.state;
+  if (sweepArmed || counts.total === counts.offline + counts.quarantined) return;
+  timers.push({ atMs: step.nowMs + LIMITS.sweepIntervalMs, kind: 'sweep', id: '' });
+  step.state.sweepArmed = true;
+}

@@ -1,0 +1,50 @@
+import { notFound, type FleetError } from '../../../shared/errors.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
+import { settle } from './dispatch.ts';
+import { touch } from './liveness.ts';
+import { reindex, type LiveAgent } from './state.ts';
+import type { Step } from './step.ts';
+
+/** Dispatched leases that the agent has not shown to have: they are given again until it does. */
+export function unaccepted(step: Step, agent: LiveAgent): string[] {
+  return [...agent.leases].filter((id) => {
+    const lease = step.state.leases.get(id);
+    return lease?.kind === 'dispatched' && !lease.accepted;
+  });
+}
+
+/**
+ * A long poll of an agent without a socket. While it is parked the agent takes tasks, up to `max`; when none is there
+ * now the answer is empty and, if `park`, the agent stays ready until `endPoll`.
+ */
+export function poll(step: Step, agentId: string, max: number, park: boolean): Result<readonly string[], FleetError> {
+  const agent = step.state.agents.get(agentId);
+  if (agent === undefined) return err(notFound('agent'));
+  touch(step, agent);
+  const again = unaccepted(step, agent);
+  if (again.length > 0) {
+    endPoll(step, agentId);
+    return ok(again.slice(0, max));
+  }
+  agent.pollRoom = max;
+  reindex(step.state, agent);
+  step.freed.add(agentId);
+  settle(step);
+  const leaseIds = unaccepted(step, agent);
+  if (leaseIds.length > 0 || !park) endPoll(step, agentId);
+  return ok(leaseIds);
+}
+
+/** The poll was answered, timed out, or its caller left. */
+export function endPoll(step: Step, agentId: string): void {
+  const agent = step.state.agents.get(agentId);
+  if (agent === undefined || agent.pollRoom === 0) return;
+  agent.pollRoom = 0;
+  reindex(step.state, agent);
+}
+
+/** The caller of a waiting allocation left: nothing may be granted to nobody. */
+export function withdrawWaiter(step: Step, waiterId: string): boolean {
+  step.state.queue.remove(waiterId);
+  return step.state.waiters.delete(waiterId);
+}

@@ -1,0 +1,82 @@
+import type { TaskError, TaskStatus, Retry } from '../../../shared/schemas/tasks.ts';
+import type { AllocationStatus, Selector } from '../../../shared/schemas/allocations.ts';
+import type { Liveness } from '../../../shared/schemas/agents.ts';
+import type { JsonText } from '../../../shared/schemas/common.ts';
+import type { AgentSpec } from '../../../shared/rpc.ts';
+
+/** What an agent may be asked to do. `offline`: lost, kept for a while so that it can be seen and can come back. */
+export type Lifecycle = 'starting' | 'ready' | 'draining' | 'quarantined' | 'offline';
+
+/** An agent as stored. What can be derived from leases and sockets is in `LiveAgent`. */
+export interface AgentRecord {
+  readonly id: string;
+  readonly spec: AgentSpec;
+  readonly createdAtMs: number;
+  lifecycle: Lifecycle;
+  /** Last fencing token given to a lease of this agent. Tokens rise over the whole shard, so they rise per agent (I2). */
+  fence: number;
+  /** Rules of the session apply: a socket is open, or closed so lately that its grace still runs. */
+  onSession: boolean;
+  /** Since when the agent is suspect (not selectable), or null. */
+  suspectSinceMs: number | null;
+  lostAtMs: number | null;
+  drainDeadlineAtMs: number | null;
+  /** Deregistered: gone when its last lease ends. */
+  removeWhenFree: boolean;
+  lastSeenAtMs: number;
+  completed: number;
+  failed: number;
+  totalDurationMs: number;
+}
+
+/** A lease as stored. `direct`: a caller drives the agent and renews. `dispatched`: the object extends while the agent lives. */
+export interface LeaseRecord {
+  readonly id: string;
+  readonly agentId: string;
+  readonly kind: 'direct' | 'dispatched';
+  readonly taskId: string | null;
+  readonly slots: number;
+  readonly fencingToken: number;
+  readonly grantedAtMs: number;
+  readonly metadata: JsonText | null;
+  expiresAtMs: number;
+  /** Dispatched only: the attempt ends here whatever the agent says. */
+  readonly timeoutAtMs: number | null;
+  /** Dispatched only: the agent has shown that it took the task. */
+  accepted: boolean;
+  status: AllocationStatus;
+  endedAtMs: number | null;
+}
+
+/** A task as stored; payload, result, progress and checkpoint are blobs beside it and never in memory for long. */
+export interface TaskRecord {
+  readonly id: string;
+  readonly seq: number;
+  readonly priority: number;
+  readonly capabilities: readonly string[];
+  readonly selectors: readonly Selector[];
+  readonly maxAttempts: number;
+  readonly retry: Retry;
+  readonly timeoutMs: number;
+  readonly deadlineAtMs: number | null;
+  readonly resultTtlMs: number;
+  readonly createdAtMs: number;
+  readonly replayOf: string | null;
+  readonly metadata: JsonText | null;
+  status: TaskStatus;
+  attempts: number;
+  notBeforeMs: number;
+  agentId: string | null;
+  allocationId: string | null;
+  /** Token of the latest lease: what completes again with it gets the same answer. */
+  fencingToken: number | null;
+  startedAtMs: number | null;
+  completedAtMs: number | null;
+  cancelDueAtMs: number | null;
+  error: TaskError | null;
+}
+
+export type BlobKind = 'payload' | 'result' | 'progress' | 'checkpoint';
+export type { Liveness };
+
+export const ENDED: ReadonlySet<TaskStatus> = new Set(['succeeded', 'failed', 'cancelled', 'dead']);

@@ -1,0 +1,143 @@
+import type { AgentStatus } from '../../../shared/schemas/agents.ts';
+import { AGENT_STATUSES } from '../../../shared/schemas/agents.ts';
+import type { AgentCounts, TaskCounts } from '../../../shared/schemas/fleet.ts';
+import { TASK_STATUSES } from '../../../shared/schemas/tasks.ts';
+import type { Home } from '../../../shared/ids.ts';
+import type { AllocateSpec, IdempotencyRef, ShardConfig } from '../../../shared/rpc.ts';
+import { AgentIndex } from './agent-index.ts';
+import { WaitQueue } from './queue.ts';
+import type { AgentRecord, LeaseRecord, TaskRecord } from './records.ts';
+import { TimerHeap } from './timers.ts';
+
+/** An agent with what memory adds: derived from leases, sockets and beats, rebuilt on every load. */
+export interface LiveAgent {
+  readonly record: AgentRecord;
+  readonly leases: Set<string>;
+  slotsUsed: number;
+  sessionOpen: boolean;
+  /** A long poll is parked: the agent takes up to this many assignments now. */
+  pollRoom: number;
+  /** Last proof of life by which the agent is judged; a wake counts as one for agents seen lately. */
+  aliveAsOfMs: number;
+  /** Rises with every grant; the smallest is the least recently granted. */
+  grantSeq: number;
+  countedAs: AgentStatus | null;
+  countedFree: number;
+}
+
+/** A caller waiting for an allocation; lives in memory only, it was promised nothing yet. */
+export interface Waiter {
+  readonly id: string;
+  readonly spec: AllocateSpec;
+  readonly callerSubject: string;
+  readonly requestId: string;
+  readonly idempotency: IdempotencyRef | null;
+  readonly endsAtMs: number;
+}
+
+export interface PoolState {
+  readonly fleet: string;
+  readonly home: Home;
+  config: ShardConfig;
+  readonly agents: Map<string, LiveAgent>;
+  /** Active leases only; ended ones are in storage. */
+  readonly leases: Map<string, LeaseRecord>;
+  /** Tasks that have not ended; ended ones are in storage. */
+  readonly tasks: Map<string, TaskRecord>;
+  readonly waiters: Map<string, Waiter>;
+  /** Agents that can be granted directly. */
+  readonly selectable: AgentIndex;
+  /** Of those, the ones that take tasks: socket open or poll parked. */
+  readonly taskReady: AgentIndex;
+  readonly queue: WaitQueue;
+  readonly timers: TimerHeap;
+  /** Heartbeat agents in the order of their last beat, oldest first: the head tells whether anyone is overdue. */
+  readonly beatOrder: Map<string, LiveAgent>;
+  readonly agentCounts: AgentCounts;
+  readonly taskCounts: TaskCounts;
+  slotsFree: number;
+  nextTaskSeq: number;
+  nextGrantSeq: number;
+  /** Last fencing token of the shard. One series for all agents: a token of one agent can never pass for another's. */
+  lastFence: number;
+  sweepArmed: boolean;
+  pruneArmed: boolean;
+}
+
+export const emptyAgentCounts = (): AgentCounts =>
+  Object.fromEntries(['total', ...AGENT_STATUSES].map((k) => [k, 0])) as AgentCounts;
+export const emptyTaskCounts = (): TaskCounts => Object.fromEntries(TASK_STATUSES.map((k) => [k, 0])) as TaskCounts;
+
+/** A shard with nothing in it. */
+export function createState(fleet: string, home: Home, config: ShardConfig): PoolState {
+  return {
+    fleet,
+    home,
+    config,
+    agents: new Map(),
+    leases: new Map(),
+    tasks: new Map(),
+    waiters: new Map(),
+    selectable: new AgentIndex(),
+    taskReady: new AgentIndex(),
+    queue: new WaitQueue(),
+    timers: new TimerHeap(),
+    beatOrder: new Map(),
+    agentCounts: emptyAgentCounts(),
+    taskCounts: emptyTaskCounts(),
+    slotsFree: 0,
+    nextTaskSeq: 1,
+    nextGrantSeq: 1,
+    lastFence: 0,
+    sweepArmed: false,
+    pruneArmed: false,
+  };
+}
+
+/** The one status a caller sees. Order matters: what an operator decided outranks health, health outranks work. */
+export function statusOf(agent: LiveAgent): AgentStatus {
+  const { record } = agent;
+  if (record.lifecycle === 'quarantined' || record.lifecycle === 'offline') return record.lifecycle;
+  if (record.lifecycle === 'draining') return 'draining';
+  if (record.suspectSinceMs !== null) return 'unhealthy';
+  if (agent.slotsUsed > 0) return 'busy';
+  return record.lifecycle === 'starting' ? 'starting' : 'idle';
+}
+
+/** Structural selectability; whether the agent is still alive is asked when it is chosen. */
+export const isSelectable = (agent: LiveAgent): boolean =>
+  agent.record.lifecycle === 'ready' && agent.record.suspectSinceMs === null && agent.slotsUsed < agent.record.spec.slots;
+
+/**
+ * Brings counters and indexes in line with one agent. Called after every change of it, so that status is read, never
+ * scanned, and equals a recount (I8).
+ */
+export function reindex(state: PoolState, agent: LiveAgent, removed = false): void {
+  const status = removed ? null : statusOf(agent);
+  const selectable = !removed && isSelectable(agent);
+  const free = selectable ? agent.record.spec.slots - agent.slotsUsed : 0;
+  if (agent.countedAs !== status) {
+    if (agent.countedAs !== null) {
+      state.agentCounts[agent.countedAs] -= 1;
+      state.agentCounts.total -= 1;
+    }
+    if (status !== null) {
+      state.agentCounts[status] += 1;
+      state.agentCounts.total += 1;
+    }
+    agent.countedAs = status;
+  }
+  state.slotsFree += free - agent.countedFree;
+  agent.countedFree = free;
+  state.selectable.place(agent, selectable);
+  state.taskReady.place(agent, selectable && (agent.sessionOpen || agent.pollRoom > 0));
+  state.selectable.member(agent, !removed);
+  const beats =
+    !removed &&
+    agent.record.spec.liveness !== 'none' &&
+    !agent.sessionOpen &&
+    !agent.record.onSession &&
+    (agent.record.lifecycle === 'ready' || agent.record.lifecycle === 'draining');
+  if (!beats) state.beatOrder.delete(agent.record.id);
+  else if (!state.beatOrder.has(agent.record.id)) state.beatOrder.set(agent.record.id, agent);
+}

@@ -1,0 +1,65 @@
+import type { Caller } from '../../../shared/rpc.ts';
+import type { JsonText } from '../../../shared/schemas/common.ts';
+import { Changes } from './changes.ts';
+import type { Effect, PoolEvent } from './events.ts';
+import { evolve } from './evolve.ts';
+import type { BlobKind, LeaseRecord, TaskRecord } from './records.ts';
+import type { PoolState } from './state.ts';
+
+/** Everything a decision may read besides the state. Read by the shell once per command, never deeper. */
+export interface Context {
+  readonly nowMs: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** A new ULID, rising within the object. */
+  readonly ulid: () => string;
+  /** When the agent's socket last answered a ping by itself, or null. */
+  readonly lastPongAtMs: (agentId: string) => number | null;
+  /** Ended things, looked up by id in storage. */
+  readonly archive: {
+    readonly lease: (id: string) => LeaseRecord | null;
+    readonly task: (id: string) => TaskRecord | null;
+    /** A stored payload, result, progress or checkpoint of a task, live or ended. */
+    readonly blob: (taskId: string, kind: BlobKind) => JsonText | null;
+  };
+}
+
+/**
+ * One command being decided. `emit` applies an event at once, so that what follows sees it; a command that is refused
+ * emits nothing but what it observed of agents' liveness.
+ */
+export class Step {
+  readonly events: PoolEvent[] = [];
+  readonly effects: Effect[] = [];
+  readonly changes: Changes;
+  /** Agents that may have become able to take work. */
+  readonly freed = new Set<string>();
+  /** Queue entries that have just arrived. */
+  readonly arrived = new Set<string>();
+  /** Old rows may be removed now; the shell does it, since ended things are not in memory. */
+  pruneDue = false;
+  readonly state: PoolState;
+  readonly ctx: Context;
+  readonly caller: Caller | null;
+
+  constructor(state: PoolState, ctx: Context, caller: Caller | null, changes: Changes = new Changes()) {
+    this.state = state;
+    this.ctx = ctx;
+    this.caller = caller;
+    this.changes = changes;
+  }
+
+  get nowMs(): number {
+    return this.ctx.nowMs;
+  }
+
+  emit(event: PoolEvent): void {
+    evolve(this.state, event, this.changes);
+    this.events.push(event);
+    if (event.type === 'agentRegistered') this.freed.add(event.agent.id);
+    else if (event.type === 'agentChanged') this.freed.add(event.agentId);
+    else if (event.type === 'taskEnded') this.effects.push({ type: 'taskEnded', taskId: event.taskId });
+    else if (event.type === 'taskSubmitted' && event.task.notBeforeMs === 0) this.arrived.add(event.task.id);
+    else if (event.type === 'taskRequeued' && event.notBeforeMs === 0) this.arrived.add(event.taskId);
+  }
+}

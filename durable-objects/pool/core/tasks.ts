@@ -1,0 +1,230 @@
+import { invalidState, notFound, type FleetError } from '../../../shared/errors.ts';
+import { makeId, parseIdOf } from '../../../shared/ids.ts';
+import { LIMITS } from '../../../shared/limits.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
+import type { PoolCommandOf, PoolOutput, TaskView } from '../../../shared/rpc.ts';
+import { recordOutcome } from './allocations.ts';
+import { demandOfTask } from './demand.ts';
+import { endLease } from './leases.ts';
+import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './records.ts';
+import { classFits, explain } from './selection.ts';
+import type { PoolState } from './state.ts';
+import type { Step } from './step.ts';
+import { loseAttempt } from './task-attempts.ts';
+import { taskView } from './views.ts';
+
+/** Accepts a task into the queue. `needsAgent` refuses where no live agent could ever take it, so that the router tries elsewhere. */
+export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Result<TaskView, FleetError> {
+  const { state } = step;
+  const { spec } = command;
+  if (state.queue.size >= LIMITS.queuePerShard) {
+    return err({
+      kind: 'queue_full',
+      limit: LIMITS.queuePerShard,
+      retryAfterMs: 1_000,
+      detail: 'Too much already waits for this pool.',
+    });
+  }
+  if (command.needsAgent && !hasLiveFit(state, spec)) {
+    const why = explain(state, demandOfTask(spec));
+    return err({ kind: 'no_capacity', why, detail: why.detail });
+  }
+  const task: TaskRecord = {
+    id: makeId('task', state.home, step.ctx.ulid()),
+    seq: state.nextTaskSeq,
+    priority: spec.priority,
+    capabilities: [...new Set(spec.capabilities)],
+    selectors: spec.selectors,
+    maxAttempts: spec.maxAttempts,
+    retry: spec.retry,
+    timeoutMs: spec.timeoutMs,
+    deadlineAtMs: spec.deadlineMs === undefined ? null : step.nowMs + spec.deadlineMs,
+    resultTtlMs: spec.resultTtlMs ?? LIMITS.resultTtlMsDefault,
+    createdAtMs: step.nowMs,
+    replayOf: command.replayOf ?? null,
+    metadata: spec.metadata ?? null,
+    status: 'queued',
+    attempts: 0,
+    notBeforeMs: spec.delayMs === undefined || spec.delayMs === 0 ? 0 : step.nowMs + spec.delayMs,
+    agentId: null,
+    allocationId: null,
+    fencingToken: null,
+    startedAtMs: null,
+    completedAtMs: null,
+    cancelDueAtMs: null,
+    error: null,
+  };
+  step.emit({ type: 'taskSubmitted', task, payload: spec.payload });
+  return ok(taskView(task, state.home));
+}
+
+/** Whether some agent that is in service (even if full just now) could take such a task. */
+function hasLiveFit(
+  state: PoolState,
+  spec: { readonly capabilities: readonly string[]; readonly selectors: TaskRecord['selectors'] },
+): boolean {
+  const demand = demandOfTask(spec);
+  const { agentCounts: c } = state;
+  if (c.total === c.offline + c.quarantined + c.draining) return false;
+  for (const klass of state.selectable.classes()) {
+    if (klass.members === 0) continue;
+    if (
+      demand.selectors.length === 0
+        ? classFits(klass, demand, undefined)
+        : demand.selectors.some((s) => classFits(klass, demand, s))
+    )
+      return true;
+  }
+  return false;
+}
+
+/** A live or ended task of this shard. An agent sees only tasks it holds or held. */
+function findTask(step: Step, taskId: string): TaskRecord | null {
+  if (parseIdOf('task', taskId) === null) return null;
+  const task = step.state.tasks.get(taskId) ?? step.ctx.archive.task(taskId);
+  if (task === null) return null;
+  const self = step.caller?.agentId;
+  return self !== undefined && task.agentId !== self ? null : task;
+}
+
+interface Held {
+  readonly task: TaskRecord;
+  readonly lease: LeaseRecord;
+}
+
+/**
+ * The check for whatever an agent says about a task: the token must be the one of the task's present lease (I3), and
+ * the lease must not have ended by the clock.
+ */
+function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held | { readonly ended: TaskRecord }, FleetError> {
+  const task = findTask(step, taskId);
+  if (task === null) return err(notFound('task'));
+  if (task.fencingToken !== fencingToken || task.allocationId === null) {
+    return err({ kind: 'lease_superseded', detail: 'The fencing token is not that of the task’s present lease. Drop the work.' });
+  }
+  if (ENDED.has(task.status)) return ok({ ended: task });
+  const lease = step.state.leases.get(task.allocationId);
+  if (lease === undefined)
+    return err({ kind: 'lease_superseded', detail: 'The task is no longer held under this lease. Drop the work.' });
+  if (lease.expiresAtMs <= step.nowMs)
+    return err({ kind: 'lease_expired', detail: 'The lease ended before this call. Drop the work.' });
+  return ok({ task, lease });
+}
+
+function start(step: Step, { task, lease }: Held): void {
+  if (!lease.accepted) step.emit({ type: 'leaseAccepted', leaseId: lease.id });
+  if (task.status === 'assigned') step.emit({ type: 'taskStarted', taskId: task.id, atMs: step.nowMs });
+}
+
+/** The agent's result: at most one completion is ever accepted (I7); the same one again gets the same answer. */
+export function completeTask(step: Step, command: PoolCommandOf<'completeTask'>): Result<TaskView, FleetError> {
+  const held = holdTask(step, command.taskId, command.fencingToken);
+  if (!held.ok) return held;
+  if ('ended' in held.value) {
+    const { ended } = held.value;
+    const result = step.ctx.archive.blob(ended.id, 'result');
+    return ended.status === 'succeeded'
+      ? ok(taskView(ended, step.state.home, result === null ? {} : { result }))
+      : err(invalidState(ended.status, 'The task has already ended otherwise.'));
+  }
+  const { task, lease } = held.value;
+  start(step, held.value);
+  recordOutcome(step, lease, true, step.nowMs - lease.grantedAtMs);
+  step.emit({
+    type: 'taskEnded',
+    taskId: task.id,
+    status: 'succeeded',
+    atMs: step.nowMs,
+    error: null,
+    ...(command.result === undefined ? {} : { result: command.result }),
+  });
+  endLease(step, lease, 'released');
+  return ok(taskView(task, step.state.home, command.result === undefined ? {} : { result: command.result }));
+}
+
+/** The agent's failure: tried again after a backoff unless it says that would not help, or no attempt is left. */
+export function failTask(step: Step, command: PoolCommandOf<'failTask'>): Result<TaskView, FleetError> {
+  const held = holdTask(step, command.taskId, command.fencingToken);
+  if (!held.ok) return held;
+  if ('ended' in held.value) {
+    const { ended } = held.value;
+    return ended.status === 'succeeded'
+      ? err(invalidState(ended.status, 'The task has already succeeded.'))
+      : ok(taskView(ended, step.state.home));
+  }
+  const { task, lease } = held.value;
+  start(step, held.value);
+  recordOutcome(step, lease, false, step.nowMs - lease.grantedAtMs);
+  if (command.retryable || task.cancelDueAtMs !== null) loseAttempt(step, lease, command.error, { counted: true, backoff: true });
+  else step.emit({ type: 'taskEnded', taskId: task.id, status: 'failed', atMs: step.nowMs, error: command.error });
+  endLease(step, lease, 'released');
+  return ok(taskView(task, step.state.home));
+}
+
+/** A sign of work: accepts the task, keeps progress and checkpoint over attempts, tells of a requested cancel. */
+export function progressTask(step: Step, command: PoolCommandOf<'progressTask'>): Result<PoolOutput<'progressTask'>, FleetError> {
+  const held = holdTask(step, command.taskId, command.fencingToken);
+  if (!held.ok) return held;
+  if ('ended' in held.value) return err(invalidState(held.value.ended.status, 'The task has already ended.'));
+  const { task, lease } = held.value;
+  start(step, held.value);
+  const blobs: Partial<Record<BlobKind, string>> = {};
+  if (command.progress !== undefined) blobs.progress = command.progress;
+  if (command.checkpoint !== undefined) blobs.checkpoint = command.checkpoint;
+  if (Object.keys(blobs).length > 0) step.emit({ type: 'taskProgressed', taskId: task.id, blobs });
+  extendDispatched(step, lease);
+  return ok({ taskId: task.id, leaseExpiresAtMs: lease.expiresAtMs, cancelRequested: task.cancelDueAtMs !== null });
+}
+
+/** Leases of dispatched tasks live with their agent, up to the attempt's timeout. */
+export function extendDispatched(step: Step, lease: LeaseRecord): void {
+  const untilMs = Math.min(step.nowMs + LIMITS.dispatchLeaseMs, lease.timeoutAtMs ?? Number.MAX_SAFE_INTEGER);
+  if (untilMs > lease.expiresAtMs) step.emit({ type: 'leaseExtended', leaseId: lease.id, expiresAtMs: untilMs });
+}
+
+/** A task nobody holds ends at once; a held one is asked to stop, and taken away when it does not. */
+export function cancelTask(step: Step, { taskId }: PoolCommandOf<'cancelTask'>): Result<TaskView, FleetError> {
+  const task = findTask(step, taskId);
+  if (task === null) return err(notFound('task'));
+  if (ENDED.has(task.status)) return err(invalidState(task.status, 'The task has already ended.'));
+  if (task.status === 'queued') {
+    step.emit({ type: 'taskEnded', taskId, status: 'cancelled', atMs: step.nowMs, error: null });
+  } else if (task.cancelDueAtMs === null) {
+    step.emit({ type: 'taskCancelRequested', taskId, dueAtMs: step.nowMs + LIMITS.cancelGraceMs });
+    if (task.agentId !== null) {
+      step.effects.push({
+        type: 'cancel',
+        agentId: task.agentId,
+        taskId,
+        reason: 'cancelled by its owner',
+        graceMs: LIMITS.cancelGraceMs,
+      });
+    }
+  }
+  return ok(taskView(task, step.state.home));
+}
+
+/** Runs an ended task again as a new one with a new id. */
+export function replayTask(step: Step, { taskId }: PoolCommandOf<'replayTask'>): Result<TaskView, FleetError> {
+  const task = findTask(step, taskId);
+  if (task === null) return err(notFound('task'));
+  if (!ENDED.has(task.status)) return err(invalidState(task.status, 'Only an ended task can be replayed.'));
+  const payload = step.ctx.archive.blob(taskId, 'payload');
+  if (payload === null) return err(notFound('task'));
+  return submitTask(step, {
+    type: 'submitTask',
+    needsAgent: false,
+    replayOf: taskId,
+    spec: {
+      payload,
+      capabilities: [...task.capabilities],
+      selectors: [...task.selectors],
+      priority: task.priority,
+      maxAttempts: task.maxAttempts,
+      retry: task.retry,
+      timeoutMs: task.timeoutMs,
+      resultTtlMs: task.resultTtlMs,
+      ...(task.metadata === null ? {} : { metadata: task.metadata }),
+    },
+  });
+}

@@ -1,0 +1,383 @@
+import type { FleetError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type {
+  AllocationView,
+  Caller,
+  IdempotencyRef,
+  PoolOutput,
+  PoolReply,
+  PoolRequest,
+  ShardConfig,
+  ShardSummary,
+} from '../../shared/rpc.ts';
+import type { Home } from '../../shared/ids.ts';
+import type { TaskStatus } from '../../shared/schemas/tasks.ts';
+import { viewOf } from './core/allocations.ts';
+import { decide, within } from './core/decide.ts';
+import { nextAlarmMs } from './core/due.ts';
+import { subjectOf, type Effect } from './core/events.ts';
+import { addAgent, addLease, addTask } from './core/evolve.ts';
+import { sessionClosed, sessionOpened, suspect } from './core/liveness.ts';
+import { endPoll, poll, unaccepted, withdrawWaiter } from './core/polls.ts';
+import { demandOfAllocate } from './core/demand.ts';
+import { explain } from './core/selection.ts';
+import { createState, reindex, type PoolState, type Waiter } from './core/state.ts';
+import { Step, type Context } from './core/step.ts';
+import type { PoolStorage, Snapshot } from './storage.ts';
+
+/** What the engine reads from the world, once per step. */
+export interface EngineEnv {
+  readonly nowMs: () => number;
+  readonly random: () => number;
+  readonly ulid: () => string;
+  readonly lastPongAtMs: (agentId: string) => number | null;
+}
+
+/** What the shell does when the commit is durable; waiting callers are answered by id. */
+export type Outcome =
+  | Exclude<Effect, { readonly type: 'waiterGranted' } | { readonly type: 'waiterTimedOut' } | { readonly type: 'pollReady' }>
+  | { readonly type: 'waiterDone'; readonly waiterId: string; readonly reply: PoolReply }
+  | { readonly type: 'pollDone'; readonly agentId: string; readonly leaseIds: readonly string[] };
+
+/** A request's answer: now, or later through `waiterDone`. */
+export type Answer = PoolReply | 'parked';
+
+/** A key passed on to other shards is skipped here for this long; the router clears it sooner when all of them refused. */
+const PASSED_TTL_MS = 60_000;
+
+const SYSTEM: Caller = { fleet: '', subject: 'system', role: 'admin', requestId: '' };
+
+/**
+ * One shard: the pure core, its storage, idempotency and audit, without any platform type. Every method is synchronous
+ * and must run inside a transaction of the storage; when one throws, the transaction is to be rolled back and the engine
+ * thrown away, since memory may be ahead of the rows.
+ */
+export class PoolEngine {
+  readonly state: PoolState;
+  readonly #storage: PoolStorage;
+  readonly #env: EngineEnv;
+  /** Keys whose first call still waits: memory only, like the wait itself. */
+  readonly #waitingKeys = new Map<string, string>();
+  #summaryVersion: number;
+  /** Agents whose last beat is newer than what is stored. */
+  readonly #unsavedBeats = new Set<string>();
+  readonly #savedSeen = new Map<string, number>();
+
+  constructor(storage: PoolStorage, env: EngineEnv, fleet: string, home: Home, config: ShardConfig) {
+    this.#storage = storage;
+    this.#env = env;
+    const snapshot = storage.load();
+    if (
+      snapshot !== null &&
+      (snapshot.meta.fleet !== fleet ||
+        snapshot.meta.home.region !== home.region ||
+        snapshot.meta.home.pool !== home.pool ||
+        snapshot.meta.home.shard !== home.shard)
+    ) {
+      throw new Error('this object holds another shard than it was addressed as');
+    }
+    this.state = createState(fleet, home, snapshot?.meta.config ?? config);
+    this.#summaryVersion = snapshot?.meta.summaryVersion ?? 0;
+    if (snapshot !== null) this.#restore(snapshot);
+  }
+
+  /** Rebuilds memory. Sockets do not survive a crash, so an agent that was on one has the grace to come back. */
+  #restore(snapshot: Snapshot): void {
+    const { state } = this;
+    const nowMs = this.#env.nowMs();
+    state.lastFence = snapshot.meta.lastFence;
+    state.nextTaskSeq = snapshot.meta.nextTaskSeq;
+    for (const record of snapshot.agents) {
+      const agent = addAgent(state, record);
+      // The stored instant may be `lastSeenStoreMs` old; an agent seen lately gets one interval to beat again.
+      if (nowMs - record.lastSeenAtMs <= LIMITS.staleAfterWakeMs) agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, nowMs);
+      if (record.suspectSinceMs !== null) state.timers.push({ atMs: record.suspectSinceMs, kind: 'suspectGrace', id: record.id });
+      if (record.drainDeadlineAtMs !== null)
+        state.timers.push({ atMs: record.drainDeadlineAtMs, kind: 'drainDeadline', id: record.id });
+      if (record.lifecycle === 'offline')
+        state.timers.push({ atMs: (record.lostAtMs ?? nowMs) + LIMITS.offlineRetentionMs, kind: 'removeOffline', id: record.id });
+    }
+    for (const lease of snapshot.leases) addLease(state, lease);
+    for (const task of snapshot.tasks) addTask(state, task);
+    for (const [status, n] of Object.entries(snapshot.ended) as [TaskStatus, number][]) state.taskCounts[status] += n;
+    state.timers.push({ atMs: nowMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
+    state.pruneArmed = true;
+  }
+
+  /** After construction: judges who is still connected. Emits events, so it runs inside a transaction. */
+  wake(openSessions: ReadonlySet<string>): readonly Outcome[] {
+    return this.#change('wake', SYSTEM, (step) => {
+      for (const agent of this.state.agents.values()) {
+        const { record } = agent;
+        if (openSessions.has(record.id)) {
+          agent.sessionOpen = true;
+          agent.aliveAsOfMs = step.nowMs;
+          reindex(this.state, agent);
+        } else if (record.onSession) suspect(step, agent, 'its socket was gone after a wake');
+        else if (
+          record.lifecycle === 'ready' &&
+          record.spec.liveness !== 'none' &&
+          step.nowMs - record.lastSeenAtMs > LIMITS.staleAfterWakeMs
+        ) {
+          suspect(step, agent, 'not seen for long before a wake');
+        }
+      }
+    }).outcomes;
+  }
+
+  /** Runs requests one after the other; each sees the ones before. */
+  execute(
+    caller: Caller,
+    requests: readonly PoolRequest[],
+  ): { readonly answers: readonly Answer[]; readonly outcomes: readonly Outcome[] } {
+    const answers: Answer[] = [];
+    const outcomes: Outcome[] = [];
+    for (const request of requests) {
+      const known = request.idempotency === undefined ? null : this.#recall(request.idempotency);
+      if (known !== null) {
+        answers.push(known);
+        continue;
+      }
+      const { value, outcomes: after } = this.#change(request.command.type, caller, (step) =>
+        decide(step, request.command, request.idempotency ?? null),
+      );
+      const answer: Answer = value.ok && value.value === 'parked' ? 'parked' : (value as Result<PoolOutput, FleetError>);
+      if (request.idempotency !== undefined) this.#remember(request.idempotency, answer);
+      if (request.command.type === 'heartbeat') this.#noteBeat(request.command.agentId, this.#env.nowMs());
+      answers.push(answer);
+      outcomes.push(...after);
+    }
+    return { answers, outcomes };
+  }
+
+  /** The kept answer of an idempotency key, or null when the request is new. */
+  #recall(ref: IdempotencyRef): PoolReply | null {
+    const waitingHash = this.#waitingKeys.get(ref.key);
+    const stored = waitingHash === undefined ? this.#storage.answer(ref.key) : null;
+    const ttlMs = stored?.state === 'passed' ? PASSED_TTL_MS : LIMITS.idempotencyTtlMs;
+    if (waitingHash === undefined && (stored === null || this.#env.nowMs() - stored.atMs > ttlMs)) return null;
+    if ((waitingHash ?? stored?.bodyHash) !== ref.bodyHash) {
+      return err({ kind: 'idempotency_mismatch', detail: 'This idempotency key was used with another request.' });
+    }
+    if (stored === null)
+      return err({
+        kind: 'idempotency_in_progress',
+        retryAfterMs: 500,
+        detail: 'The first request with this key is still running.',
+      });
+    // Passed on to another shard: the grant, if any, is there. Without further candidates it is tried here again.
+    if (stored.state === 'passed') return ref.passOnRefusal === true ? (JSON.parse(stored.answer) as PoolReply) : null;
+    return { ...(JSON.parse(stored.answer) as PoolReply), replayed: true };
+  }
+
+  #remember(ref: IdempotencyRef, answer: Answer): void {
+    if (answer === 'parked') {
+      this.#waitingKeys.set(ref.key, ref.bodyHash);
+      return;
+    }
+    const atMs = this.#env.nowMs();
+    if (answer.ok) this.#keep(ref, 'done', answer, atMs);
+    else if (
+      ref.passOnRefusal === true &&
+      (answer.error.kind === 'no_capacity' || answer.error.kind === 'queue_full' || answer.error.kind === 'quota_exceeded')
+    ) {
+      this.#keep(ref, 'passed', answer, atMs);
+    }
+  }
+
+  #keep(ref: IdempotencyRef, state: 'done' | 'passed', answer: PoolReply, atMs: number): void {
+    this.#storage.putAnswer(ref.key, { bodyHash: ref.bodyHash, state, answer: JSON.stringify(answer), atMs });
+    this.#armPrune(atMs);
+  }
+
+  forgetKeys(keys: readonly string[]): void {
+    this.#storage.forgetAnswers(keys);
+  }
+
+  /** Does what is due. Safe to run twice, early or late. */
+  alarm(): readonly Outcome[] {
+    return this.#change('alarm', SYSTEM, () => undefined).outcomes;
+  }
+
+  configure(config: ShardConfig, caller: Caller): readonly Outcome[] {
+    if (config.version <= this.state.config.version) return [];
+    return this.#change('configure', caller, (step) =>
+      step.emit({ type: 'configured', version: config.version, maxAgents: config.maxAgents, priority: config.priority }),
+    ).outcomes;
+  }
+
+  poll(
+    caller: Caller,
+    agentId: string,
+    max: number,
+    park: boolean,
+  ): { readonly result: Result<readonly string[], FleetError>; readonly outcomes: readonly Outcome[] } {
+    const { value, outcomes } = this.#change('poll', caller, (step) => poll(step, agentId, max, park));
+    return { result: value, outcomes };
+  }
+
+  endPoll(agentId: string): void {
+    this.#change('poll', SYSTEM, (step) => endPoll(step, agentId));
+  }
+
+  /** The caller of a waiting allocation left. */
+  withdraw(waiterId: string): void {
+    const waiter = this.state.waiters.get(waiterId);
+    if (waiter?.idempotency != null) this.#waitingKeys.delete(waiter.idempotency.key);
+    this.#change('withdraw', SYSTEM, (step) => withdrawWaiter(step, waiterId));
+  }
+
+  sessionOpened(agentId: string, caller: Caller): { readonly found: boolean; readonly outcomes: readonly Outcome[] } {
+    const { value, outcomes } = this.#change('sessionOpened', caller, (step) => {
+      const agent = this.state.agents.get(agentId);
+      if (agent === undefined) return false;
+      sessionOpened(step, agent);
+      return true;
+    });
+    return { found: value, outcomes };
+  }
+
+  sessionClosed(agentId: string): readonly Outcome[] {
+    return this.#change('sessionClosed', SYSTEM, (step) => {
+      const agent = this.state.agents.get(agentId);
+      if (agent !== undefined) sessionClosed(step, agent);
+    }).outcomes;
+  }
+
+  summary(): ShardSummary {
+    const { state } = this;
+    return {
+      pool: state.home.pool,
+      shard: state.home.shard,
+      version: this.#summaryVersion,
+      asOfMs: this.#env.nowMs(),
+      agents: { ...state.agentCounts },
+      tasks: { ...state.taskCounts },
+      slotsFree: state.slotsFree,
+    };
+  }
+
+  /** When the object must wake next, or null. */
+  nextAlarmMs(): number | null {
+    return nextAlarmMs(this.state);
+  }
+
+  #context(): Context {
+    const storage = this.#storage;
+    return {
+      nowMs: this.#env.nowMs(),
+      random: this.#env.random,
+      ulid: this.#env.ulid,
+      lastPongAtMs: this.#env.lastPongAtMs,
+      archive: { lease: (id) => storage.lease(id), task: (id) => storage.task(id), blob: (id, kind) => storage.blob(id, kind) },
+    };
+  }
+
+  /** Runs one step and writes what it changed, its audit row and the answers it gives to those who waited. */
+  #change<T>(
+    action: string,
+    caller: Caller,
+    body: (step: Step) => T,
+  ): { readonly value: T; readonly outcomes: readonly Outcome[] } {
+    const step = new Step(this.state, this.#context(), caller === SYSTEM ? null : caller);
+    const value = within(step, () => body(step));
+    if (caller.agentId !== undefined) this.#noteBeat(caller.agentId, step.nowMs);
+    if (step.pruneDue) this.#prune(step.nowMs);
+    const outcomes = this.#outcomes(step);
+    if (step.events.length === 0) return { value, outcomes };
+    this.#saveBeats(step);
+    this.#summaryVersion += 1;
+    this.#storage.write(step.changes, {
+      fleet: this.state.fleet,
+      home: this.state.home,
+      config: this.state.config,
+      lastFence: this.state.lastFence,
+      nextTaskSeq: this.state.nextTaskSeq,
+      summaryVersion: this.#summaryVersion,
+    });
+    this.#storage.audit({
+      atMs: step.nowMs,
+      actor: caller.subject,
+      action,
+      requestId: caller.requestId,
+      entries: step.events.map((e) => ('why' in e ? [e.type, subjectOf(e), e.why] : [e.type, subjectOf(e)])),
+    });
+    if (step.changes.leases.size > 0 || step.changes.tasks.size > 0) this.#armPrune(step.nowMs);
+    return { value, outcomes };
+  }
+
+  #outcomes(step: Step): Outcome[] {
+    const outcomes: Outcome[] = [];
+    const polled = new Set<string>();
+    for (const effect of step.effects) {
+      if (effect.type === 'pollReady') polled.add(effect.agentId);
+      else if (effect.type === 'waiterGranted') outcomes.push(this.#granted(step, effect.waiter, effect.leaseIds));
+      else if (effect.type === 'waiterTimedOut') outcomes.push(this.#timedOut(effect.waiter));
+      else outcomes.push(effect);
+    }
+    for (const agentId of polled) {
+      const agent = this.state.agents.get(agentId);
+      endPoll(step, agentId);
+      if (agent !== undefined) outcomes.push({ type: 'pollDone', agentId, leaseIds: unaccepted(step, agent) });
+    }
+    return outcomes;
+  }
+
+  #timedOut(waiter: Waiter): Outcome {
+    if (waiter.idempotency !== null) this.#waitingKeys.delete(waiter.idempotency.key);
+    const why = explain(this.state, demandOfAllocate(waiter.spec));
+    return {
+      type: 'waiterDone',
+      waiterId: waiter.id,
+      reply: err({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` }),
+    };
+  }
+
+  #granted(step: Step, waiter: Waiter, leaseIds: readonly string[]): Outcome {
+    const views = leaseIds.flatMap((id): AllocationView[] => {
+      const lease = this.state.leases.get(id);
+      return lease === undefined ? [] : [viewOf(step, lease)];
+    });
+    const reply: PoolReply = ok(views);
+    const ref = waiter.idempotency;
+    if (ref !== null) {
+      this.#waitingKeys.delete(ref.key);
+      this.#keep(ref, 'done', reply, step.nowMs);
+    }
+    return { type: 'waiterDone', waiterId: waiter.id, reply };
+  }
+
+  #armPrune(nowMs: number): void {
+    if (this.state.pruneArmed) return;
+    this.state.pruneArmed = true;
+    this.state.timers.push({ atMs: nowMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
+  }
+
+  #prune(nowMs: number): void {
+    const pruned = this.#storage.prune(nowMs, LIMITS.pruneStep);
+    for (const [status, n] of Object.entries(pruned.tasks) as [TaskStatus, number][]) this.state.taskCounts[status] -= n;
+    if (pruned.nextAtMs === null) return;
+    this.state.pruneArmed = true;
+    // Full steps follow one another soon; otherwise once the next row is due, but not for each row by itself.
+    const restMs = pruned.rows >= LIMITS.pruneStep ? 100 : LIMITS.sweepIntervalMs;
+    this.state.timers.push({ atMs: Math.max(pruned.nextAtMs, nowMs + restMs), kind: 'prune', id: '' });
+  }
+
+  #noteBeat(agentId: string, nowMs: number): void {
+    if (nowMs - (this.#savedSeen.get(agentId) ?? 0) >= LIMITS.lastSeenStoreMs) this.#unsavedBeats.add(agentId);
+  }
+
+  /** Last-seen instants ride along with a commit that happens anyway. */
+  #saveBeats(step: Step): void {
+    for (const id of this.#unsavedBeats) {
+      this.#unsavedBeats.delete(id);
+      const agent = this.state.agents.get(id);
+      if (agent === undefined) this.#savedSeen.delete(id);
+      else {
+        step.changes.agents.set(id, agent.record);
+        this.#savedSeen.set(id, agent.record.lastSeenAtMs);
+      }
+    }
+  }
+}

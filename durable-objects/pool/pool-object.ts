@@ -1,0 +1,316 @@
+import { DurableObject } from 'cloudflare:workers';
+import { monotonicFactory } from 'ulid';
+import { notFound, type FleetError } from '../../shared/errors.ts';
+import type { Home } from '../../shared/ids.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type {
+  AgentFilter,
+  AgentView,
+  AllocateSpec,
+  AllocationView,
+  AssignmentView,
+  Caller,
+  Page,
+  PoolReply,
+  PoolRequest,
+  PoolRpc,
+  ShardConfig,
+  ShardSummary,
+  TaskFilter,
+  TaskView,
+} from '../../shared/rpc.ts';
+import type { Why } from '../../shared/schemas/why.ts';
+import type { RegionEnv } from '../env.ts';
+import { GroupCommit } from '../lib/group-commit.ts';
+import { migrate } from '../lib/migrate.ts';
+import { PoolEngine, type Outcome } from './engine.ts';
+import { POOL_MIGRATIONS } from './migrations.ts';
+import { Parking } from './parking.ts';
+import * as queries from './queries.ts';
+import { Reporter } from './reporter.ts';
+import { Sessions } from './sessions.ts';
+import { SqlitePoolStorage } from './sqlite-storage.ts';
+
+/**
+ * One pool shard. A thin shell: it reads clock and randomness, runs the engine inside group commits, and does after the
+ * commit what the engine says. Nothing in memory is needed to be right; everything may be gone at the next call.
+ */
+export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
+  readonly #storage: SqlitePoolStorage;
+  readonly #commit: GroupCommit;
+  readonly #parking = new Parking();
+  readonly #sessions: Sessions;
+  readonly #reporter: Reporter;
+  readonly #ulid = monotonicFactory();
+  #engine: PoolEngine | null = null;
+  #armedAtMs: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: RegionEnv) {
+    super(ctx, env);
+    migrate(ctx.storage, POOL_MIGRATIONS);
+    this.#storage = new SqlitePoolStorage(ctx.storage.sql);
+    this.#commit = new GroupCommit({
+      storage: ctx.storage,
+      // Memory may be ahead of the rows: forget it. The next call starts a new instance from what is stored.
+      onFault: (error) => ctx.abort(error instanceof Error ? error.message : 'commit failed'),
+    });
+    this.#sessions = new Sessions(ctx, this.#storage, () => this.#engine);
+    this.#reporter = new Reporter(
+      env,
+      () => this.#engine,
+      (config) => this.#configureLater(config),
+    );
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
+    const stored = this.#storage.load();
+    if (stored !== null) {
+      this.#engine = this.#newEngine(stored.meta.fleet, stored.meta.home, stored.meta.config);
+      // Sockets that hibernated are still there; those that a crash took are not, and their agents get the grace.
+      void this.#change((engine) => ({ value: undefined, outcomes: engine.wake(this.#sessions.openAgents()) })).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  #newEngine(fleet: string, home: Home, config: ShardConfig): PoolEngine {
+    return new PoolEngine(
+      this.#storage,
+      {
+        nowMs: () => Date.now(),
+        random: () => Math.random(),
+        ulid: () => this.#ulid(),
+        lastPongAtMs: (id) => this.#sessions.lastPongAtMs(id),
+      },
+      fleet,
+      home,
+      config,
+    );
+  }
+
+  /** The engine of the shard this call names. An object that holds another shard refuses to serve. */
+  #at(fleet: string, home: Home, config: ShardConfig): PoolEngine {
+    if (home.region !== this.env.REGION) throw new Error('addressed for another region than this object runs in');
+    const engine = (this.#engine ??= this.#newEngine(fleet, home, config));
+    const here = engine.state;
+    if (here.fleet !== fleet || here.home.pool !== home.pool || here.home.shard !== home.shard)
+      throw new Error('addressed as another shard than this object holds');
+    return engine;
+  }
+
+  /** Runs one change in a group commit; effects follow the commit, before the caller is answered. */
+  #change<T>(body: (engine: PoolEngine) => { readonly value: T; readonly outcomes: readonly Outcome[] }): Promise<T> {
+    const engine = this.#engine;
+    if (engine === null) return Promise.reject(new Error('this shard holds nothing yet'));
+    return this.#commit.run(() => {
+      const before = engine.summary().version;
+      const { value, outcomes } = body(engine);
+      const changed = engine.summary().version !== before;
+      this.#arm(engine, changed);
+      this.#commit.afterCommit(() => {
+        for (const outcome of outcomes) this.#deliver(outcome);
+        if (changed) this.#reporter.changed();
+      });
+      return value;
+    });
+  }
+
+  /** One alarm for everything. An earlier one than needed is harmless; a later one is not, so only those are replaced. */
+  #arm(engine: PoolEngine, changed: boolean): void {
+    // Counters that a crash kept from the registry are reported by the alarm, which survives it.
+    const reportAtMs = changed ? Date.now() + 3 * LIMITS.summaryDelayMs : null;
+    const dueAtMs = engine.nextAlarmMs();
+    const wanted = reportAtMs === null ? dueAtMs : dueAtMs === null ? reportAtMs : Math.min(reportAtMs, dueAtMs);
+    if (wanted === null || (this.#armedAtMs !== null && this.#armedAtMs <= wanted)) return;
+    this.#armedAtMs = wanted;
+    void this.ctx.storage.setAlarm(wanted);
+  }
+
+  override async alarm(): Promise<void> {
+    this.#armedAtMs = null;
+    if (this.#engine === null) return;
+    await this.#change((engine) => ({ value: undefined, outcomes: engine.alarm() }));
+    await this.#reporter.flush();
+  }
+
+  #deliver(outcome: Outcome): void {
+    switch (outcome.type) {
+      case 'waiterDone':
+        this.#parking.answerWaiter(outcome.waiterId, outcome.reply);
+        return;
+      case 'pollDone':
+        this.#parking.answerPoll(outcome.agentId, outcome.leaseIds);
+        return;
+      case 'taskEnded':
+        this.#parking.taskEnded(outcome.taskId);
+        return;
+      default:
+        this.#sessions.deliver(outcome);
+    }
+  }
+
+  #configureLater(config: ShardConfig): void {
+    void this.#change((engine) => ({ value: undefined, outcomes: engine.configure(config, SYSTEM) })).catch(() => undefined);
+  }
+
+  async execute(
+    fleet: string,
+    home: Home,
+    config: ShardConfig,
+    caller: Caller,
+    requests: readonly PoolRequest[],
+  ): Promise<readonly PoolReply[]> {
+    this.#at(fleet, home, config);
+    const parked = new Map<number, Promise<PoolReply>>();
+    const answers = await this.#change((engine) => {
+      const configured = engine.configure(config, caller);
+      const { answers, outcomes } = engine.execute(caller, requests);
+      answers.forEach((answer, i) => {
+        const command = requests[i]?.command;
+        if (answer === 'parked' && command?.type === 'allocate') parked.set(i, this.#parking.parkWaiter(command.waiterId));
+      });
+      return { value: answers, outcomes: [...configured, ...outcomes] };
+    });
+    return Promise.all(answers.map((answer, i) => (answer === 'parked' ? (parked.get(i) as Promise<PoolReply>) : answer)));
+  }
+
+  async configure(fleet: string, home: Home, config: ShardConfig, caller: Caller): Promise<ShardSummary> {
+    const engine = this.#at(fleet, home, config);
+    await this.#change((e) => ({ value: undefined, outcomes: e.configure(config, caller) }));
+    return engine.summary();
+  }
+
+  async poll(
+    fleet: string,
+    home: Home,
+    caller: Caller,
+    input: { readonly agentId: string; readonly waiterId: string; readonly max: number; readonly waitMs: number },
+  ): Promise<Result<readonly AssignmentView[], FleetError>> {
+    // A poll of an agent that was never registered must not bring a shard to life.
+    if (this.#engine === null) return err(notFound('agent'));
+    this.#at(fleet, home, this.#engine.state.config);
+    let parked: Promise<readonly string[]> | null = null;
+    const result = await this.#change((engine) => {
+      const park = input.waitMs > 0 && this.#parking.hasRoom();
+      const polled = engine.poll(caller, input.agentId, input.max, park);
+      if (polled.result.ok && polled.result.value.length === 0 && park) {
+        parked = this.#parking.parkPoll(input.agentId, input.waiterId, input.waitMs, () => this.#endPoll(input.agentId));
+      }
+      return { value: polled.result, outcomes: polled.outcomes };
+    });
+    if (!result.ok) return result;
+    const leaseIds = parked === null ? result.value : await (parked as Promise<readonly string[]>);
+    return ok(leaseIds.flatMap((id) => this.#sessions.assignment(id) ?? []));
+  }
+
+  #endPoll(agentId: string): void {
+    void this.#change((engine) => {
+      engine.endPoll(agentId);
+      return { value: undefined, outcomes: [] };
+    }).catch(() => undefined);
+  }
+
+  async withdraw(waiterId: string): Promise<void> {
+    if (this.#engine === null) return;
+    if (this.#parking.leavePoll(waiterId) || !this.#parking.leaveWaiter(waiterId)) return;
+    await this.#change((engine) => {
+      engine.withdraw(waiterId);
+      return { value: undefined, outcomes: [] };
+    });
+  }
+
+  async forgetKeys(keys: readonly string[]): Promise<void> {
+    if (this.#engine === null) return;
+    await this.#change((engine) => {
+      engine.forgetKeys(keys);
+      return { value: undefined, outcomes: [] };
+    });
+  }
+
+  // Reads answer from memory at once: the output gate holds every answer until what it may show is durable.
+  async getAgent(id: string): Promise<Result<AgentView, FleetError>> {
+    return queries.getAgent(this.#engine, id);
+  }
+
+  async getAllocation(id: string): Promise<Result<AllocationView, FleetError>> {
+    return queries.getAllocation(this.#engine, this.#storage, id, Date.now());
+  }
+
+  async getTask(id: string, waitMs: number): Promise<Result<TaskView, FleetError>> {
+    if (waitMs > 0 && this.#engine?.state.tasks.has(id) === true && this.#parking.hasRoom())
+      await this.#parking.awaitTask(id, waitMs);
+    return queries.getTask(this.#engine, this.#storage, id);
+  }
+
+  async whyTask(id: string): Promise<Result<Why, FleetError>> {
+    return queries.whyTask(this.#engine, this.#storage, id);
+  }
+
+  async explain(spec: AllocateSpec): Promise<Why> {
+    return queries.explainAllocation(this.#engine, spec);
+  }
+
+  async listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>> {
+    return queries.listAgents(this.#engine, filter, after, limit);
+  }
+
+  async listTasks(filter: TaskFilter, after: string | null, limit: number): Promise<Page<TaskView>> {
+    return queries.listTasks(this.#engine, this.#storage, filter, after, limit);
+  }
+
+  async summary(): Promise<ShardSummary> {
+    if (this.#engine === null) throw new Error('this shard holds nothing yet');
+    return this.#engine.summary();
+  }
+
+  async ping(): Promise<number> {
+    return this.#engine === null ? 0 : this.#engine.state.agentCounts.total;
+  }
+
+  async purge(): Promise<void> {
+    this.#sessions.closeAll('the fleet was deleted');
+    this.#engine = null;
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+    // Tables are gone with the data: a new instance makes them again.
+    this.ctx.abort('purged');
+  }
+
+  /** The upgrade of an agent's session; the router has checked that the token is this agent's. */
+  override async fetch(request: Request): Promise<Response> {
+    const asked = this.#sessions.parse(request);
+    if (asked === null) return new Response('expected a session upgrade', { status: 426 });
+    if (this.#engine === null) return new Response(null, { status: 404 });
+    this.#at(asked.fleet, asked.home, asked.config);
+    const found = await this.#change((engine) => {
+      const opened = engine.sessionOpened(asked.agentId, asked.caller);
+      return { value: opened.found, outcomes: opened.outcomes };
+    });
+    return found ? this.#sessions.accept(asked) : new Response(null, { status: 404 });
+  }
+
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    const asked = this.#sessions.readFrame(socket, message);
+    if (asked === null || this.#engine === null) return;
+    const reply = await this.#change((engine) => {
+      const { answers, outcomes } = engine.execute(asked.caller, [{ command: asked.command }]);
+      return { value: answers[0] as PoolReply, outcomes };
+    });
+    this.#sessions.answerFrame(socket, asked, reply);
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    await this.#closed(socket, code);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    await this.#closed(socket, 1006);
+  }
+
+  async #closed(socket: WebSocket, code: number): Promise<void> {
+    const agentId = this.#sessions.closed(socket, code);
+    if (agentId === null || this.#engine === null) return;
+    await this.#change((engine) => ({ value: undefined, outcomes: engine.sessionClosed(agentId) }));
+  }
+}
+
+const SYSTEM: Caller = { fleet: '', subject: 'system', role: 'admin', requestId: '' };

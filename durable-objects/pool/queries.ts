@@ -1,0 +1,93 @@
+import { notFound, type FleetError } from '../../shared/errors.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type { AgentFilter, AgentView, AllocateSpec, AllocationView, Page, TaskFilter, TaskView } from '../../shared/rpc.ts';
+import type { Why } from '../../shared/schemas/why.ts';
+import { demandOfAllocate, demandOfTask } from './core/demand.ts';
+import type { TaskRecord } from './core/records.ts';
+import { explain } from './core/selection.ts';
+import { statusOf, type PoolState } from './core/state.ts';
+import { agentView, allocationView, taskView } from './core/views.ts';
+import type { PoolEngine } from './engine.ts';
+import type { PoolStorage } from './storage.ts';
+
+/** Reads of a shard. A shard that was never written holds nothing, and a read does not bring it to life. */
+type MaybeEngine = Pick<PoolEngine, 'state'> | null;
+
+export function getAgent(engine: MaybeEngine, id: string): Result<AgentView, FleetError> {
+  const agent = engine?.state.agents.get(id);
+  return engine === null || agent === undefined ? err(notFound('agent')) : ok(agentView(agent, engine.state.home));
+}
+
+export function getAllocation(
+  engine: MaybeEngine,
+  storage: PoolStorage,
+  id: string,
+  nowMs: number,
+): Result<AllocationView, FleetError> {
+  if (engine === null) return err(notFound('allocation'));
+  const lease = engine.state.leases.get(id) ?? storage.lease(id);
+  if (lease === null) return err(notFound('allocation'));
+  return ok(allocationView(lease, engine.state.agents.get(lease.agentId)?.record ?? null, engine.state.home, nowMs));
+}
+
+export function getTask(engine: MaybeEngine, storage: PoolStorage, id: string): Result<TaskView, FleetError> {
+  if (engine === null) return err(notFound('task'));
+  const task = engine.state.tasks.get(id) ?? storage.task(id);
+  return task === null ? err(notFound('task')) : ok(viewWithBlobs(engine.state, storage, task));
+}
+
+function viewWithBlobs(state: PoolState, storage: PoolStorage, task: TaskRecord): TaskView {
+  const progress = storage.blob(task.id, 'progress');
+  const result = storage.blob(task.id, 'result');
+  return taskView(task, state.home, { ...(progress === null ? {} : { progress }), ...(result === null ? {} : { result }) });
+}
+
+export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string): Result<Why, FleetError> {
+  if (engine === null) return err(notFound('task'));
+  const { state } = engine;
+  const task = state.tasks.get(id) ?? storage.task(id);
+  if (task === null) return err(notFound('task'));
+  const why = explain(state, demandOfTask(task));
+  if (task.status !== 'queued') return ok({ ...why, detail: `The task is ${task.status}; it waits for nothing.` });
+  const position = state.queue.position(id);
+  if (position === null)
+    return ok({
+      ...why,
+      detail: `The task waits until ${new Date(task.notBeforeMs).toISOString()}: it is delayed or backing off after a failed attempt.`,
+    });
+  return ok({ ...why, position });
+}
+
+export function explainAllocation(engine: MaybeEngine, spec: AllocateSpec): Why {
+  if (engine === null) return { agents: 0, eligible: 0, failed: [], detail: 'The pool has no agents in this region.' };
+  return explain(engine.state, demandOfAllocate(spec));
+}
+
+export function listAgents(engine: MaybeEngine, filter: AgentFilter, after: string | null, limit: number): Page<AgentView> {
+  if (engine === null) return { data: [] };
+  const data: AgentView[] = [];
+  const ids = [...engine.state.agents.keys()].filter((id) => after === null || id > after).toSorted();
+  for (const id of ids) {
+    const agent = engine.state.agents.get(id);
+    if (agent === undefined) continue;
+    if (filter.status !== undefined && statusOf(agent) !== filter.status) continue;
+    if (filter.capability !== undefined && !agent.record.spec.capabilities.includes(filter.capability)) continue;
+    if (data.length === limit) return { data, nextAfter: (data.at(-1) as AgentView).id };
+    data.push(agentView(agent, engine.state.home));
+  }
+  return { data };
+}
+
+export function listTasks(
+  engine: MaybeEngine,
+  storage: PoolStorage,
+  filter: TaskFilter,
+  after: string | null,
+  limit: number,
+): Page<TaskView> {
+  if (engine === null) return { data: [] };
+  const rows = storage.tasks(filter.status ?? null, after, limit + 1);
+  const page = rows.slice(0, limit).map((task) => taskView(task, engine.state.home));
+  const last = page.at(-1);
+  return rows.length > limit && last !== undefined ? { data: page, nextAfter: last.id } : { data: page };
+}

@@ -1,0 +1,57 @@
+import { LIMITS } from '../../shared/limits.ts';
+import type { ShardConfig } from '../../shared/rpc.ts';
+import type { RegionEnv } from '../env.ts';
+import { registryStub } from '../stubs.ts';
+import type { PoolEngine } from './engine.ts';
+
+/**
+ * Tells the registry this shard's counters, soon after a change and never for each one. Reports are absolute and
+ * numbered: lost or repeated ones do no harm, and the alarm sends what a crash kept back.
+ */
+export class Reporter {
+  readonly #env: RegionEnv;
+  readonly #engine: () => PoolEngine | null;
+  readonly #onConfig: (config: ShardConfig) => void;
+  #reportedVersion = 0;
+  #scheduled = false;
+
+  constructor(env: RegionEnv, engine: () => PoolEngine | null, onConfig: (config: ShardConfig) => void) {
+    this.#env = env;
+    this.#engine = engine;
+    this.#onConfig = onConfig;
+  }
+
+  /** Counters may have changed. */
+  changed(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setTimeout(() => {
+      this.#scheduled = false;
+      void this.flush();
+    }, LIMITS.summaryDelayMs);
+  }
+
+  /** Sends what the registry has not seen. A failure is left to the alarm's next turn. */
+  async flush(): Promise<void> {
+    const engine = this.#engine();
+    if (engine === null) return;
+    const summary = engine.summary();
+    if (summary.version <= this.#reportedVersion) return;
+    const { fleet, home } = engine.state;
+    try {
+      using registry = registryStub(this.#env, fleet, home.region);
+      const config = await registry.report(fleet, home.region, summary);
+      this.#reportedVersion = Math.max(this.#reportedVersion, summary.version);
+      if (config !== null && config.version > engine.state.config.version) this.#onConfig(config);
+    } catch (error) {
+      console.error(
+        JSON.stringify({
+          level: 'error',
+          message: 'counters not reported',
+          error: error instanceof Error ? error.message : String(error),
+        }),
+      );
+      this.changed();
+    }
+  }
+}
