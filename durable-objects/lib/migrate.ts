@@ -30,11 +30,15 @@ export function migrate(storage: MigrationStorage, migrations: readonly Migratio
   const { sql } = storage;
   checkNames(migrations);
   sql.exec('CREATE TABLE IF NOT EXISTS schema_migrations (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT');
-  const applied = sql.exec<{ position: number; name: string }>('SELECT position, name FROM schema_migrations ORDER BY position').toArray();
+  const applied = sql
+    .exec<{ position: number; name: string }>('SELECT position, name FROM schema_migrations ORDER BY position')
+    .toArray();
   for (const [index, row] of applied.entries()) {
     const expected = migrations[index]?.name;
     if (row.position !== index || row.name !== expected) {
-      throw new MigrationError(`stored migration ${row.position} is "${row.name}", the code has ${expected === undefined ? 'none' : `"${expected}"`} at ${index}`);
+      throw new MigrationError(
+        `stored migration ${row.position} is "${row.name}", the code has ${expected === undefined ? 'none' : `"${expected}"`} at ${index}`,
+      );
     }
   }
   const due = migrations.slice(applied.length);

@@ -62,7 +62,8 @@ export class NodeSql implements SqlDatabase {
 
 function toNode(value: SqlStorageValue): SQLInputValue {
   const converted = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-  const bytes = typeof converted === 'string' ? Buffer.byteLength(converted) : converted instanceof Uint8Array ? converted.byteLength : 0;
+  const bytes =
+    typeof converted === 'string' ? Buffer.byteLength(converted) : converted instanceof Uint8Array ? converted.byteLength : 0;
   if (bytes > VALUE_BYTES_MAX) throw new Error('string or blob too big: SQLITE_TOOBIG');
   if (typeof converted === 'boolean' || converted === undefined) throw new TypeError(`cannot bind a ${typeof converted}`);
   return converted;

@@ -4,7 +4,10 @@ import { NodeStorage } from '../../lib/sql-storage.ts';
 
 const step = (name: string, ddl = `CREATE TABLE t_${name} (id INTEGER PRIMARY KEY)`): Migration => ({ name, sql: [ddl] });
 const tables = (storage: NodeStorage): string[] =>
-  storage.sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name LIKE 't\\_%' ESCAPE '\\' ORDER BY name").toArray().map((row) => row.name);
+  storage.sql
+    .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name LIKE 't\\_%' ESCAPE '\\' ORDER BY name")
+    .toArray()
+    .map((row) => row.name);
 
 describe('migrate', () => {
   it('applies all steps to an empty store, then only new ones, and keeps the data', () => {

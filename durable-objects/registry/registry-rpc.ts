@@ -1,0 +1,40 @@
+import type { FleetError } from '../../shared/errors.ts';
+import type { Result } from '../../shared/result.ts';
+import type { PoolRoute, RegistryRpc, ShardSummary } from '../../shared/rpc.ts';
+
+/** A route with what placement needs; arrays are indexed by shard. */
+export interface PlacementRoute extends PoolRoute {
+  /** Each shard's part of `maxAgents`. Not always an even split: see `core/shares.ts`. */
+  readonly shares: readonly number[];
+  /** Agents of each shard, as last reported. */
+  readonly agents: readonly number[];
+  /** Free slots of each shard, as last reported. */
+  readonly slotsFree: readonly number[];
+  /** Whether lists ask this shard. */
+  readonly inUse: readonly boolean[];
+}
+
+export interface ShardRef {
+  readonly pool: string;
+  readonly shard: number;
+}
+
+/** What the region's Worker asks of the registry beyond the contract between the parts. */
+export interface RegistryApi extends RegistryRpc {
+  routes(fleet: string, region: string): Promise<readonly PlacementRoute[]>;
+  /**
+   * Marks shards as in use before the first answer about them leaves, so that a list that follows asks them although their
+   * first report is still on its way.
+   */
+  open(fleet: string, region: string, shards: readonly ShardRef[]): Promise<void>;
+  /** Every shard that may hold anything, configuration included: what a purge must reach. */
+  instances(fleet: string, region: string): Promise<readonly ShardRef[]>;
+  /** Reserves room for up to `wanted` new agents under the region's maximum; `limit` null means there is none. */
+  admit(
+    fleet: string,
+    region: string,
+    input: { readonly wanted: number; readonly limit: number },
+  ): Promise<Result<{ readonly ticket: number; readonly admitted: number }, FleetError>>;
+  /** Ends a reservation, together with counters that show what became of it. */
+  settle(fleet: string, region: string, ticket: number, summaries: readonly ShardSummary[]): Promise<void>;
+}
