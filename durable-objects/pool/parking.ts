@@ -85,7 +85,7 @@ export class Parking {
   }
 
   taskEnded(taskId: string): void {
-    for (const done of [...(this.#tasks.get(taskId) ?? [])]) done();
+    for (const done of this.#tasks.get(taskId) ?? []) done();
   }
 
   async #park<T>(start: (resolve: (value: T) => void) => void): Promise<T> {

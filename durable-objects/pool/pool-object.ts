@@ -170,7 +170,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       });
       return { value: answers, outcomes: [...configured, ...outcomes] };
     });
-    return Promise.all(answers.map((answer, i) => (answer === 'parked' ? (parked.get(i) as Promise<PoolReply>) : answer)));
+    return Promise.all(answers.map(async (answer, i) => (answer === 'parked' ? (parked.get(i) as Promise<PoolReply>) : answer)));
   }
 
   async configure(fleet: string, home: Home, config: ShardConfig, caller: Caller): Promise<ShardSummary> {

@@ -78,7 +78,7 @@ export function lose(step: Step, agent: LiveAgent, why: string): void {
 
 /** Revokes every lease of an agent. `counted`: whether the tasks' attempts count against them. */
 export function revokeAll(step: Step, agent: LiveAgent, code: string, message: string, counted: boolean): void {
-  for (const id of [...agent.leases]) {
+  for (const id of agent.leases) {
     const lease = step.state.leases.get(id);
     if (lease === undefined) continue;
     endLease(step, lease, 'revoked');
@@ -135,7 +135,7 @@ export function judgeOverdue(step: Step): void {
 
 /** The sweep of agents without leases: judges everyone by the last sign of life. */
 export function sweep(step: Step): void {
-  for (const agent of [...step.state.agents.values()]) {
+  for (const agent of step.state.agents.values()) {
     const { record } = agent;
     if (record.spec.liveness === 'none' || record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
     const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
