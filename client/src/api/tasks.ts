@@ -1,0 +1,84 @@
+import { LIMITS } from '../../../shared/limits.ts';
+import { type BatchResult, batchResult, chunk } from '../batch.ts';
+import { InvalidStateError, TimeoutError } from '../errors.ts';
+import type { CallOptions, HttpClient } from '../http.ts';
+import { backoffMs, isRetryable, retryDelayMs, sleep } from '../retry.ts';
+import type { BatchItem, SubmitInput, Task, TaskStatus, Why } from '../types.ts';
+
+export const taskPath = (id: string, rest = ''): string => `/v1/tasks/${encodeURIComponent(id)}${rest}`;
+
+const ENDED: ReadonlySet<TaskStatus> = new Set(['succeeded', 'failed', 'cancelled', 'dead']);
+/** Whether the task has reached its last state. */
+export const hasEnded = (task: Pick<Task, 'status'>): boolean => ENDED.has(task.status);
+
+/** How long a wait outlives a fleet that does not answer, such as during a restart. */
+const OUTAGE_MAX_MS = 60_000;
+
+export const submitTask = (http: HttpClient, input: SubmitInput, options?: CallOptions): Promise<Task> =>
+  http.send({ method: 'POST', path: '/v1/tasks', body: input, creates: true }, options);
+
+/** Each item carries its own key, so a repeated batch submits nothing twice. */
+export async function submitTasks(
+  http: HttpClient,
+  inputs: readonly SubmitInput[],
+  options?: CallOptions,
+): Promise<BatchResult<Task>[]> {
+  const keyed = inputs.map((input) => ({ idempotencyKey: crypto.randomUUID(), ...input }));
+  const results: BatchResult<Task>[] = [];
+  for (const tasks of chunk(keyed, LIMITS.taskBatch, LIMITS.bodyBytes)) {
+    const answer = await http.send<{ results: BatchItem<Task>[] }>(
+      { method: 'POST', path: '/v1/tasks/batch', body: { tasks } },
+      options,
+    );
+    results.push(...answer.results.map(batchResult));
+  }
+  return results;
+}
+
+export const getTask = (
+  http: HttpClient,
+  id: string,
+  options?: CallOptions & { readonly waitMs?: number | undefined },
+): Promise<Task> =>
+  http.send({ method: 'GET', path: taskPath(id), query: { waitMs: options?.waitMs }, waitMs: options?.waitMs }, options);
+
+/** Long polls until the task ends. `timeoutMs` bounds the whole wait here; without it, only the task's own limits do. */
+export async function waitForTask(http: HttpClient, id: string, options: CallOptions = {}): Promise<Task> {
+  const startedAt = performance.now();
+  let answeredAt = startedAt;
+  for (let failures = 0; ;) {
+    const leftMs =
+      options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : options.timeoutMs - (performance.now() - startedAt);
+    if (leftMs <= 0) throw new TimeoutError(`Task ${id} has not ended within ${options.timeoutMs} ms`);
+    try {
+      const waitMs = Math.min(LIMITS.waitMsMax, Math.ceil(leftMs));
+      const task = await getTask(http, id, { signal: options.signal, retries: 0, waitMs });
+      if (hasEnded(task)) return task;
+      failures = 0;
+      answeredAt = performance.now();
+    } catch (error) {
+      if (!isRetryable(error) || performance.now() - answeredAt > OUTAGE_MAX_MS) throw error;
+      failures++;
+      const pauseMs = retryDelayMs(error, failures, Math.random()) ?? backoffMs(failures, 1);
+      await sleep(Math.min(pauseMs, Math.max(0, leftMs)), options.signal);
+    }
+  }
+}
+
+/** A repeat whose first answer was lost finds the task cancelled, and that is success. */
+export async function cancelTask(http: HttpClient, id: string, options?: CallOptions): Promise<Task> {
+  try {
+    return await http.send<Task>({ method: 'DELETE', path: taskPath(id) }, options);
+  } catch (error) {
+    if (!(error instanceof InvalidStateError && error.attempts > 1)) throw error;
+    const task = await getTask(http, id, options);
+    if (task.status !== 'cancelled') throw error;
+    return task;
+  }
+}
+
+export const replayTask = (http: HttpClient, id: string, options?: CallOptions): Promise<Task> =>
+  http.send({ method: 'POST', path: taskPath(id, '/replay'), body: {}, creates: true }, options);
+
+export const whyTask = (http: HttpClient, id: string, options?: CallOptions): Promise<Why> =>
+  http.send({ method: 'GET', path: taskPath(id, '/why') }, options);

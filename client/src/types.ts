@@ -1,0 +1,71 @@
+/** The shapes of the wire, as the schemas in `shared/` define them, under the names the methods use. */
+import type * as z from 'zod';
+import type { HeartbeatItemSchema, HeartbeatSchema, RegisterAgentSchema } from '../../shared/schemas/agents.ts';
+import type { AllocateSchema, ReleaseSchema } from '../../shared/schemas/allocations.ts';
+import type {
+  FleetSettingsSchema,
+  MintTokenSchema,
+  MintedTokenSchema,
+  PutPoolSchema,
+  ScalePoolSchema,
+  ScaledPoolSchema,
+} from '../../shared/schemas/fleet.ts';
+import type { SubmitTaskSchema, TaskStatus } from '../../shared/schemas/tasks.ts';
+import type { AgentStatus } from '../../shared/schemas/agents.ts';
+import type { Problem } from '../../shared/schemas/problem.ts';
+
+export type { Agent, AgentStatus, Assignment, HeartbeatReply, Liveness, RegisteredAgent } from '../../shared/schemas/agents.ts';
+export type { Allocation as AllocationInfo, AllocationStatus, Selector } from '../../shared/schemas/allocations.ts';
+export type { AgentCounts, FleetStatus, Pool, PoolStatus, RegionStatus, TaskCounts } from '../../shared/schemas/fleet.ts';
+export type { Problem } from '../../shared/schemas/problem.ts';
+export type { Task, TaskError, TaskStatus } from '../../shared/schemas/tasks.ts';
+export type { Why } from '../../shared/schemas/why.ts';
+export type { Residency } from '../../shared/schemas/common.ts';
+export type { Role } from '../../shared/roles.ts';
+
+export type AgentInput = z.input<typeof RegisterAgentSchema>;
+export type AllocateInput = z.input<typeof AllocateSchema>;
+export type SubmitInput = z.input<typeof SubmitTaskSchema>;
+export type HeartbeatInput = z.input<typeof HeartbeatSchema>;
+export type HeartbeatItem = z.input<typeof HeartbeatItemSchema>;
+export type PoolInput = z.input<typeof PutPoolSchema>;
+export type ScaleInput = z.input<typeof ScalePoolSchema>;
+export type ScaledPool = z.infer<typeof ScaledPoolSchema>;
+export type FleetSettings = z.input<typeof FleetSettingsSchema>;
+export type TokenInput = z.input<typeof MintTokenSchema>;
+export type MintedToken = z.infer<typeof MintedTokenSchema>;
+/** How the work under an allocation went. */
+export type TaskResult = NonNullable<z.input<typeof ReleaseSchema>['result']>;
+
+/** SPECIFICATION §2.1: an agent named by its type, memory in MiB. */
+export interface TypedAgentConfig {
+  readonly type: string;
+  readonly priority?: number | undefined;
+  readonly capabilities?: string[] | undefined;
+  readonly resources?: { readonly memory: number; readonly cpu: number } | undefined;
+}
+export type AgentConfig = AgentInput | (TypedAgentConfig & Omit<Partial<AgentInput>, 'pool' | 'resources'>);
+
+/** `poolType` is the specification's name for `pool`. */
+export type TaskRequirements = AllocateInput | (Omit<AllocateInput, 'pool'> & { readonly poolType: string });
+
+export interface AgentFilter {
+  readonly pool?: string | undefined;
+  /** The specification's name for `pool`. */
+  readonly type?: string | undefined;
+  readonly status?: AgentStatus | undefined;
+  readonly region?: string | undefined;
+  readonly capability?: string | undefined;
+}
+export interface TaskFilter {
+  readonly pool?: string | undefined;
+  readonly status?: TaskStatus | undefined;
+  readonly region?: string | undefined;
+}
+
+export interface Page<T> {
+  readonly data: T[];
+  readonly nextCursor?: string;
+}
+/** One answer of a batch, in the order of its items. */
+export type BatchItem<T> = { readonly status: number; readonly body: T } | { readonly status: number; readonly problem: Problem };
