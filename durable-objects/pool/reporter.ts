@@ -4,6 +4,9 @@ import type { RegionEnv } from '../env.ts';
 import { registryStub } from '../stubs.ts';
 import type { PoolEngine } from './engine.ts';
 
+/** A registry that does not answer is asked again ever more rarely. */
+const RETRY_MS_MAX = 10_000;
+
 /**
  * Tells the registry this shard's counters, soon after a change and never for each one. Reports are absolute and
  * numbered: lost or repeated ones do no harm, and the alarm sends what a crash kept back.
@@ -14,6 +17,7 @@ export class Reporter {
   readonly #onConfig: (config: ShardConfig) => void;
   #reportedVersion = 0;
   #scheduled = false;
+  #failures = 0;
 
   constructor(env: RegionEnv, engine: () => PoolEngine | null, onConfig: (config: ShardConfig) => void) {
     this.#env = env;
@@ -28,7 +32,7 @@ export class Reporter {
     setTimeout(() => {
       this.#scheduled = false;
       void this.flush();
-    }, LIMITS.summaryDelayMs);
+    }, Math.min(RETRY_MS_MAX, LIMITS.summaryDelayMs * 2 ** this.#failures));
   }
 
   /** Sends what the registry has not seen. A failure is left to the alarm's next turn. */
@@ -39,8 +43,9 @@ export class Reporter {
     if (summary.version <= this.#reportedVersion) return;
     const { fleet, home } = engine.state;
     try {
-      using registry = registryStub(this.#env, fleet, home.region);
+      const registry = registryStub(this.#env, fleet, home.region);
       const config = await registry.report(fleet, home.region, summary);
+      this.#failures = 0;
       this.#reportedVersion = Math.max(this.#reportedVersion, summary.version);
       if (config !== null && config.version > engine.state.config.version) this.#onConfig(config);
     } catch (error) {
