@@ -1,6 +1,7 @@
 import { POOL_NAME, REGION_NAME, type Home } from '../shared/ids.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegionEnv } from './env.ts';
+import { appliedJurisdiction, ownRegion, type RegionVars } from './lib/own-region.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
 /*
@@ -9,20 +10,6 @@ import type { RegistryApi } from './registry/registry-rpc.ts';
  */
 
 const FLEET_NAME = /^[a-z][a-z0-9-]{0,62}$/;
-const JURISDICTIONS: readonly string[] = ['eu', 'us', 'fedramp'] satisfies DurableObjectJurisdiction[];
-const LOCATION_HINTS: readonly string[] = [
-  'wnam',
-  'enam',
-  'sam',
-  'weur',
-  'eeur',
-  'apac',
-  'oc',
-  'afr',
-  'me',
-] satisfies DurableObjectLocationHint[];
-
-type Placement = Pick<RegionEnv, 'REGION' | 'JURISDICTION' | 'LOCATION_HINT' | 'APPLY_JURISDICTION'>;
 type PoolStub = PoolRpc & { fetch(request: Request): Promise<Response> };
 
 /** `<region>/<fleet>/<pool>/<shard>` */
@@ -39,38 +26,24 @@ export function registryObjectName(fleet: string, region: string): string {
 }
 
 /** The object of one pool shard of this Worker's region. */
-export function poolStub(env: Placement & Pick<RegionEnv, 'POOL'>, fleet: string, home: Home): PoolStub {
+export function poolStub(env: RegionVars & Pick<RegionEnv, 'POOL'>, fleet: string, home: Home): PoolStub {
   return locate(env.POOL, env, home.region, poolObjectName(fleet, home));
 }
 
 /** The registry of one fleet in this Worker's region. */
-export function registryStub(env: Placement & Pick<RegionEnv, 'REGISTRY'>, fleet: string, region: string): RegistryApi {
+export function registryStub(env: RegionVars & Pick<RegionEnv, 'REGISTRY'>, fleet: string, region: string): RegistryApi {
   return locate(env.REGISTRY, env, region, registryObjectName(fleet, region));
 }
 
 function locate<T extends Rpc.DurableObjectBranded>(
   namespace: DurableObjectNamespace<T>,
-  env: Placement,
+  env: RegionVars,
   region: string,
   name: string,
 ): DurableObjectStub<T> {
-  if (region !== env.REGION) throw new Error(`objects of ${region} are not reachable from ${env.REGION}`);
-  const within = jurisdictionOf(env);
-  const scope = within === null ? namespace : namespace.jurisdiction(within);
-  return scope.getByName(name, { locationHint: locationHintOf(env) });
+  const own = ownRegion(env);
+  if (region !== own.id) throw new Error(`objects of ${region} are not reachable from ${own.id}`);
+  const jurisdiction = appliedJurisdiction(env);
+  const scope = jurisdiction === null ? namespace : namespace.jurisdiction(jurisdiction);
+  return scope.getByName(name, { locationHint: own.locationHint });
 }
-
-/** An unknown value is a mistake of the deployment. Without a refusal the object would quietly live anywhere. */
-function jurisdictionOf(env: Placement): DurableObjectJurisdiction | null {
-  if (env.APPLY_JURISDICTION !== 'true' || env.JURISDICTION === '') return null;
-  if (!isJurisdiction(env.JURISDICTION)) throw new Error(`unknown jurisdiction ${env.JURISDICTION}`);
-  return env.JURISDICTION;
-}
-
-function locationHintOf(env: Placement): DurableObjectLocationHint {
-  if (!isLocationHint(env.LOCATION_HINT)) throw new Error(`unknown location hint ${env.LOCATION_HINT}`);
-  return env.LOCATION_HINT;
-}
-
-const isJurisdiction = (value: string): value is DurableObjectJurisdiction => JURISDICTIONS.includes(value);
-const isLocationHint = (value: string): value is DurableObjectLocationHint => LOCATION_HINTS.includes(value);

@@ -54,7 +54,7 @@ export class GroupCommit {
   #committing = false;
   /** Effects of the group that runs now; null outside of a work. */
   #effects: (() => void)[] | null = null;
-  #fault: { readonly error: unknown } | null = null;
+  #fault: Error | null = null;
 
   constructor(options: {
     readonly storage: CommitStorage;
@@ -75,12 +75,20 @@ export class GroupCommit {
 
   /** Runs `work` in a group's transaction and answers its value once that is durable. */
   run<T>(work: () => T): Promise<T> {
-    if (this.#fault !== null) return Promise.reject(asError(this.#fault.error));
+    if (this.#fault !== null) return Promise.reject(this.#fault);
     if (this.#queue.length >= this.#maxQueued) return Promise.reject(new OverloadedError(this.#queue.length));
     return new Promise<T>((resolve, reject) => {
       this.#queue.push(makeItem(() => this.#attempt(work), resolve, reject));
       if (!this.#committing) void this.#commitAll();
     });
+  }
+
+  /** Takes nothing more: the memory its works knew is about to be replaced. A commit in flight still answers. */
+  close(reason: Error): void {
+    this.#fault ??= reason;
+    const waiting = this.#queue;
+    this.#queue = [];
+    for (const item of waiting) item.reject(reason);
   }
 
   /** Inside a work: `effect` runs when the group is durable, in order of registration, before any caller is answered. */
@@ -139,10 +147,9 @@ export class GroupCommit {
 
   /** Memory and rows may differ from here on, so nothing more is taken: `#committing` stays set on purpose. */
   #fail(group: readonly Item[], error: unknown): void {
-    this.#fault = { error };
-    const waiting = this.#queue;
-    this.#queue = [];
-    for (const item of [...group, ...waiting]) item.reject(asError(error));
+    const reason = asError(error);
+    for (const item of group) item.reject(reason);
+    this.close(reason);
     this.#onFault(error);
   }
 }
