@@ -1,0 +1,26 @@
+import type { Caller } from '../../shared/rpc.ts';
+import type { ShardRef } from '../../durable-objects/registry/registry-rpc.ts';
+import type { RegionPorts } from './region.ts';
+
+/** Objects purged at once. Each one deletes a whole database, which holds the machine's disk for a while. */
+const PURGED_AT_ONCE = 8;
+
+/**
+ * Removes everything of a fleet from this region. The registry goes last: it knows which objects there are, so a purge that
+ * was interrupted can be called again.
+ */
+export async function purgeFleet(ports: RegionPorts, caller: Caller): Promise<void> {
+  const { fleet } = caller;
+  const registry = ports.registry(fleet);
+  const left = [...(await registry.instances(fleet, ports.region))];
+  const work = async (): Promise<void> => {
+    for (let ref = left.pop(); ref !== undefined; ref = left.pop()) await purgeShard(ports, fleet, ref);
+  };
+  await Promise.all(Array.from({ length: PURGED_AT_ONCE }, work));
+  await registry.purge();
+  ports.routes.forget(fleet);
+}
+
+async function purgeShard(ports: RegionPorts, fleet: string, ref: ShardRef): Promise<void> {
+  await ports.pool(fleet, { region: ports.region, ...ref }).purge();
+}

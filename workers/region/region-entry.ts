@@ -1,0 +1,203 @@
+import { WorkerEntrypoint } from 'cloudflare:workers';
+import type { FleetError } from '../../shared/errors.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type {
+  AgentFilter,
+  AgentView,
+  AllocateSpec,
+  AllocationView,
+  AssignmentView,
+  Caller,
+  Page,
+  PoolReply,
+  PoolRequest,
+  PoolView,
+  RegionRpc,
+  RegionStatusBlock,
+  TaskFilter,
+  TaskView,
+} from '../../shared/rpc.ts';
+import type { PutPool } from '../../shared/schemas/fleet.ts';
+import type { Why } from '../../shared/schemas/why.ts';
+import type { RegionEnv } from '../../durable-objects/env.ts';
+import { logError } from '../../durable-objects/lib/log.ts';
+import { ownRegion } from '../../durable-objects/lib/own-region.ts';
+import type { ShardRef } from '../../durable-objects/registry/registry-rpc.ts';
+import { poolStub, registryStub } from '../../durable-objects/stubs.ts';
+import { orOverloaded } from './faults.ts';
+import { listShards } from './lists.ts';
+import { purgeFleet } from './purge.ts';
+import { execute, findRoute, onAllShards, readById, type RegionPorts } from './region.ts';
+import { RouteCache } from './route-cache.ts';
+import { openSession } from './session.ts';
+import { mergeWhys } from './why.ts';
+
+/** Of the isolate, not of a request: an entrypoint lives for one call. */
+const ROUTES = new RouteCache();
+
+/**
+ * One region, as the router sees it. It trusts who the router says is calling, and nothing else: every id and pool is held
+ * against this region before an object is asked.
+ */
+export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRpc {
+  readonly #ports: RegionPorts;
+
+  constructor(ctx: ExecutionContext, env: RegionEnv) {
+    super(ctx, env);
+    const region = ownRegion(env).id;
+    this.#ports = {
+      region,
+      pool: (fleet, home) => poolStub(env, fleet, home),
+      registry: (fleet) => registryStub(env, fleet, region),
+      routes: ROUTES,
+      nowMs: () => Date.now(),
+      random: () => Math.random(),
+      logError,
+      maxAgents: parseMaxAgents(env.REGION_MAX_AGENTS),
+    };
+  }
+
+  async health(): Promise<{ readonly region: string }> {
+    return { region: this.#ports.region };
+  }
+
+  async execute(
+    caller: Caller,
+    pool: string,
+    shard: number | null,
+    requests: readonly PoolRequest[],
+  ): Promise<readonly PoolReply[]> {
+    return execute(this.#ports, caller, pool, shard, requests);
+  }
+
+  async poll(
+    caller: Caller,
+    agentId: string,
+    input: { readonly waiterId: string; readonly max: number; readonly waitMs: number },
+  ): Promise<Result<readonly AssignmentView[], FleetError>> {
+    return orOverloaded(
+      readById(this.#ports, caller, 'agent', agentId, (pool, { home }) =>
+        pool.poll(caller.fleet, home, caller, { agentId, ...input }),
+      ),
+    );
+  }
+
+  async withdraw(caller: Caller, pool: string, shard: number | null, waiterId: string): Promise<void> {
+    const route = await findRoute(this.#ports, caller.fleet, pool);
+    if (route === null || (shard !== null && shard >= route.shards)) return;
+    if (shard === null) await onAllShards(this.#ports, caller, pool, (stub) => stub.withdraw(waiterId));
+    else await this.#ports.pool(caller.fleet, { region: this.#ports.region, pool, shard }).withdraw(waiterId);
+  }
+
+  async forgetKeys(caller: Caller, pool: string, keys: readonly string[]): Promise<void> {
+    await onAllShards(this.#ports, caller, pool, (stub) => stub.forgetKeys(keys));
+  }
+
+  async getAgent(caller: Caller, id: string): Promise<Result<AgentView, FleetError>> {
+    return orOverloaded(readById(this.#ports, caller, 'agent', id, (pool) => pool.getAgent(id)));
+  }
+
+  async getAllocation(caller: Caller, id: string): Promise<Result<AllocationView, FleetError>> {
+    return orOverloaded(readById(this.#ports, caller, 'allocation', id, (pool) => pool.getAllocation(id)));
+  }
+
+  async getTask(caller: Caller, id: string, waitMs: number): Promise<Result<TaskView, FleetError>> {
+    return orOverloaded(readById(this.#ports, caller, 'task', id, (pool) => pool.getTask(id, waitMs)));
+  }
+
+  async whyTask(caller: Caller, id: string): Promise<Result<Why, FleetError>> {
+    return orOverloaded(readById(this.#ports, caller, 'task', id, (pool) => pool.whyTask(id)));
+  }
+
+  async explain(caller: Caller, pool: string, spec: AllocateSpec): Promise<Result<Why, FleetError>> {
+    const whys = await orOverloaded(onAllShards(this.#ports, caller, pool, (stub) => stub.explain(spec)));
+    if (!whys.ok) return whys;
+    const why = mergeWhys(whys.value);
+    return why === undefined ? err({ kind: 'internal', detail: 'A pool without shards.' }) : ok(why);
+  }
+
+  async listAgents(
+    caller: Caller,
+    filter: AgentFilter,
+    after: string | null,
+    limit: number,
+  ): Promise<Result<Page<AgentView>, FleetError>> {
+    const shards = await this.#occupied(caller, 'agents', filter.pool);
+    return orOverloaded(
+      listShards({ kind: 'agent', region: this.#ports.region, shards, after, limit }, (ref, from, count) =>
+        this.#ports.pool(caller.fleet, { region: this.#ports.region, ...ref }).listAgents(filter, from, count),
+      ),
+    );
+  }
+
+  async listTasks(
+    caller: Caller,
+    filter: TaskFilter,
+    after: string | null,
+    limit: number,
+  ): Promise<Result<Page<TaskView>, FleetError>> {
+    const shards = await this.#occupied(caller, 'tasks', filter.pool);
+    return orOverloaded(
+      listShards({ kind: 'task', region: this.#ports.region, shards, after, limit }, (ref, from, count) =>
+        this.#ports.pool(caller.fleet, { region: this.#ports.region, ...ref }).listTasks(filter, from, count),
+      ),
+    );
+  }
+
+  async #occupied(caller: Caller, what: 'agents' | 'tasks', pool: string | undefined): Promise<readonly ShardRef[]> {
+    const shards = await this.#ports.registry(caller.fleet).occupied(caller.fleet, this.#ports.region, what);
+    return pool === undefined ? shards : shards.filter((ref) => ref.pool === pool);
+  }
+
+  async status(caller: Caller): Promise<RegionStatusBlock> {
+    return this.#ports.registry(caller.fleet).status(caller.fleet, this.#ports.region);
+  }
+
+  async listPools(caller: Caller): Promise<readonly PoolView[]> {
+    return this.#ports.registry(caller.fleet).listPools(caller.fleet, this.#ports.region);
+  }
+
+  async putPool(
+    caller: Caller,
+    pool: string,
+    spec: PutPool,
+  ): Promise<Result<{ readonly pool: PoolView; readonly created: boolean }, FleetError>> {
+    const registry = this.#ports.registry(caller.fleet);
+    const result = await orOverloaded(registry.putPool(caller.fleet, this.#ports.region, caller, pool, spec));
+    this.#ports.routes.forget(caller.fleet);
+    return result;
+  }
+
+  async scalePool(
+    caller: Caller,
+    pool: string,
+    input: { readonly targetSize: number; readonly reason?: string },
+  ): Promise<Result<{ readonly desired: number; readonly limitedBy?: 'min' | 'max' }, FleetError>> {
+    return orOverloaded(this.#ports.registry(caller.fleet).scalePool(caller.fleet, this.#ports.region, caller, pool, input));
+  }
+
+  async routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]> {
+    return this.#ports.registry(caller.fleet).routeForKey(caller.fleet, this.#ports.region, key, order);
+  }
+
+  async ping(caller: Caller, pool: string): Promise<number> {
+    const route = await findRoute(this.#ports, caller.fleet, pool);
+    return route === null ? 0 : this.#ports.pool(caller.fleet, { region: this.#ports.region, pool, shard: 0 }).ping();
+  }
+
+  async purgeFleet(caller: Caller): Promise<void> {
+    await purgeFleet(this.#ports, caller);
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    return openSession(this.#ports, (fleet, home, upgrade) => poolStub(this.env, fleet, home).fetch(upgrade), request);
+  }
+}
+
+/** A value that is no number is a mistake of the deployment: no limit would be a guess, and so would any other. */
+function parseMaxAgents(text: string | undefined): number | null {
+  if (text === undefined || text === '') return null;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`REGION_MAX_AGENTS is not a number of agents: ${text}`);
+  return value;
+}
