@@ -41,6 +41,8 @@ export const LIMITS = {
   priorityMin: 1,
   priorityMax: 10,
   priorityDefault: 5,
+  /** Waiting this long lifts queued work by one priority: nothing waits behind newer work for ever. */
+  ageingStepMs: 60_000,
 
   heartbeatIntervalMs: 5_000,
   suspectAfterMs: 7_500,

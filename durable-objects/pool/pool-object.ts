@@ -242,7 +242,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   }
 
   async whyTask(id: string): Promise<Result<Why, FleetError>> {
-    return queries.whyTask(this.#engine, this.#storage, id);
+    return queries.whyTask(this.#engine, this.#storage, id, Date.now());
   }
 
   async explain(spec: AllocateSpec): Promise<Why> {

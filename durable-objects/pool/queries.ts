@@ -42,14 +42,14 @@ function viewWithBlobs(state: PoolState, storage: PoolStorage, task: TaskRecord)
   return taskView(task, state.home, { ...(progress === null ? {} : { progress }), ...(result === null ? {} : { result }) });
 }
 
-export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string): Result<Why, FleetError> {
+export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string, nowMs: number): Result<Why, FleetError> {
   if (engine === null) return err(notFound('task'));
   const { state } = engine;
   const task = state.tasks.get(id) ?? storage.task(id);
   if (task === null) return err(notFound('task'));
   const why = explain(state, demandOfTask(task));
   if (task.status !== 'queued') return ok({ ...why, detail: `The task is ${task.status}; it waits for nothing.` });
-  const position = state.queue.position(id);
+  const position = state.queue.position(id, nowMs);
   if (position === null)
     return ok({
       ...why,

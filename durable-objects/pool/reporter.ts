@@ -29,10 +29,13 @@ export class Reporter {
   changed(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setTimeout(() => {
-      this.#scheduled = false;
-      void this.flush();
-    }, Math.min(RETRY_MS_MAX, LIMITS.summaryDelayMs * 2 ** this.#failures));
+    setTimeout(
+      () => {
+        this.#scheduled = false;
+        void this.flush();
+      },
+      Math.min(RETRY_MS_MAX, LIMITS.summaryDelayMs * 2 ** this.#failures),
+    );
   }
 
   /** Sends what the registry has not seen. A failure is left to the alarm's next turn. */

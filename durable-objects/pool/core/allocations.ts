@@ -57,7 +57,7 @@ export function allocate(
     endsAtMs,
   };
   state.waiters.set(waiterId, waiter);
-  state.queue.add(entryOfWaiter(waiter, state.nextTaskSeq));
+  state.queue.add(entryOfWaiter(waiter, state.nextTaskSeq, step.nowMs));
   state.nextTaskSeq += 1;
   state.timers.push({ atMs: endsAtMs, kind: 'waiterEnd', id: waiterId });
   return ok({ parked: true });

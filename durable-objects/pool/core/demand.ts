@@ -26,13 +26,21 @@ export const entryOfTask = (task: TaskRecord): QueueEntry => ({
   kind: 'task',
   priority: task.priority,
   seq: task.seq,
+  sinceMs: task.readyAtMs,
+  started: task.attempts > 0,
+  fairnessKey: task.fairnessKey,
+  fairnessWeight: task.fairnessWeight,
   demand: demandOfTask(task),
 });
 
-export const entryOfWaiter = (waiter: Waiter, seq: number): QueueEntry => ({
+export const entryOfWaiter = (waiter: Waiter, seq: number, nowMs: number): QueueEntry => ({
   id: waiter.id,
   kind: 'waiter',
   priority: waiter.spec.priority,
   seq,
+  sinceMs: nowMs,
+  started: false,
+  fairnessKey: '',
+  fairnessWeight: 1,
   demand: demandOfAllocate(waiter.spec),
 });

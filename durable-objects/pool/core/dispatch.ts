@@ -2,7 +2,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { choose, classFits, DEFAULT_PREFERENCE } from './selection.ts';
 import { grant } from './leases.ts';
 import { usable } from './liveness.ts';
-import { goesBefore, type DemandGroup, type QueueEntry } from './queue.ts';
+import { goesBefore, type Candidate, type DemandGroup, type QueueEntry } from './queue.ts';
 import type { TaskRecord } from './records.ts';
 import { isSelectable, reindex, type LiveAgent } from './state.ts';
 import type { Step } from './step.ts';
@@ -19,7 +19,7 @@ export function settle(step: Step): void {
     for (const id of arrived) {
       const group = step.state.queue.groupOf(id);
       if (group === undefined) continue;
-      for (let head = step.state.queue.head(group); head !== undefined && serve(step, head); head = step.state.queue.head(group));
+      for (let head = next(step, group); head !== undefined && serve(step, head.entry); head = next(step, group));
     }
     const freed = [...step.freed];
     step.freed.clear();
@@ -30,17 +30,19 @@ export function settle(step: Step): void {
   }
 }
 
+const next = (step: Step, group: DemandGroup): Candidate | undefined => step.state.queue.head(group, step.nowMs);
+
 function serveAgent(step: Step, agent: LiveAgent): void {
   if (step.state.queue.size === 0) return;
   const skipped = new Set<string>();
   while (isSelectable(agent)) {
-    let best: { readonly entry: QueueEntry; readonly group: DemandGroup } | null = null;
+    let best: Candidate | undefined;
     for (const group of step.state.queue.groups()) {
       if (skipped.has(group.key) || !fits(agent, group)) continue;
-      const entry = step.state.queue.head(group);
-      if (entry !== undefined && (best === null || goesBefore(entry, best.entry))) best = { entry, group };
+      const head = next(step, group);
+      if (head !== undefined && (best === undefined || goesBefore(head, best))) best = head;
     }
-    if (best === null) return;
+    if (best === undefined) return;
     if (!serve(step, best.entry)) skipped.add(best.group.key);
   }
 }
@@ -60,8 +62,8 @@ function serve(step: Step, entry: QueueEntry): boolean {
   const preference = waiter === undefined ? DEFAULT_PREFERENCE : waiter.spec;
   const agents = choose(step.state, entry.demand, preference, (agent) => usable(step, agent));
   if (agents === null) return false;
-  step.state.queue.remove(entry.id);
   if (waiter !== undefined) {
+    step.state.queue.serve(entry.id);
     step.state.waiters.delete(waiter.id);
     const leases = agents.map((agent) =>
       grant(step, agent, {
@@ -78,7 +80,8 @@ function serve(step: Step, entry: QueueEntry): boolean {
   }
   const task = step.state.tasks.get(entry.id);
   const [agent] = agents;
-  if (task !== undefined && agent !== undefined) assign(step, task, agent);
+  if (task === undefined || agent === undefined) throw new Error(`queued without a task: ${entry.id}`);
+  assign(step, task, agent);
   return true;
 }
 

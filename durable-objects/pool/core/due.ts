@@ -76,7 +76,7 @@ function fire(step: Step, timer: Timer): void {
       const task = state.tasks.get(timer.id);
       if (task === undefined || task.status !== 'queued') return;
       task.notBeforeMs = 0;
-      state.queue.add(entryOfTask(task), task.attempts > 0);
+      state.queue.add(entryOfTask(task));
       step.arrived.add(task.id);
       return;
     }

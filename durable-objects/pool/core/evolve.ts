@@ -82,7 +82,7 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
   const before = task.status;
   switch (event.type) {
     case 'taskAssigned':
-      state.queue.remove(task.id);
+      state.queue.serve(task.id);
       task.status = 'assigned';
       task.attempts += 1;
       task.agentId = event.agentId;
@@ -109,7 +109,7 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.allocationId = null;
       task.notBeforeMs = event.notBeforeMs;
       task.error = event.error;
-      enqueue(state, task, true);
+      enqueue(state, task);
       break;
     case 'taskEnded':
       state.queue.remove(task.id);
@@ -158,13 +158,13 @@ export function addTask(state: PoolState, task: TaskRecord): void {
   state.taskCounts[task.status] += 1;
   if (task.deadlineAtMs !== null) state.timers.push({ atMs: task.deadlineAtMs, kind: 'taskDeadline', id: task.id });
   if (task.cancelDueAtMs !== null) state.timers.push({ atMs: task.cancelDueAtMs, kind: 'cancelDue', id: task.id });
-  if (task.status === 'queued') enqueue(state, task, task.attempts > 0);
+  if (task.status === 'queued') enqueue(state, task);
 }
 
 /** A task whose time has come stands in the queue; another waits for its timer. `taskDue` moves it over. */
-function enqueue(state: PoolState, task: TaskRecord, returned: boolean): void {
+function enqueue(state: PoolState, task: TaskRecord): void {
   if (task.notBeforeMs > 0) state.timers.push({ atMs: task.notBeforeMs, kind: 'taskDue', id: task.id });
-  else state.queue.add(entryOfTask(task), returned);
+  else state.queue.add(entryOfTask(task));
 }
 
 function leaseGranted(state: PoolState, lease: LeaseRecord, changes: Changes): void {

@@ -15,16 +15,25 @@ export interface QueueEntry {
   readonly id: string;
   readonly kind: 'task' | 'waiter';
   readonly priority: number;
-  /** Order of arrival; kept over a requeue, so that returned work goes before newer work of its priority. */
+  /** Order of arrival; kept over a requeue. */
   readonly seq: number;
+  /** When the entry first came to wait; ageing counts from here, over requeues too. */
+  readonly sinceMs: number;
+  /** It was handed out before and came back: among equals started work is finished first. */
+  readonly started: boolean;
+  /** Whose share this work is counted on; entries without a key share one. */
+  readonly fairnessKey: string;
+  readonly fairnessWeight: number;
   readonly demand: Demand;
 }
 
+/** Entries of one fairness key on one level, in order of arrival. */
+type Flow = Map<string, QueueEntry>;
+
 interface Level {
-  /** Entries in arrival order. */
-  readonly fresh: Map<string, QueueEntry>;
   /** Entries that were already handed out once and came back. */
-  readonly returned: Map<string, QueueEntry>;
+  readonly returned: Flow;
+  readonly flows: Map<string, Flow>;
 }
 
 export interface DemandGroup {
@@ -34,19 +43,44 @@ export interface DemandGroup {
   size: number;
 }
 
-const first = (map: Map<string, QueueEntry>): QueueEntry | undefined => {
-  for (const entry of map.values()) return entry;
-  return undefined;
+/** An entry with what its order is decided by. */
+export interface Candidate {
+  readonly entry: QueueEntry;
+  readonly group: DemandGroup;
+  /** Priority plus one for each `ageingStepMs` waited. */
+  readonly effective: number;
+  /** Start tag of the entry's fairness key (start-time fair queueing); smaller has had less than its share. */
+  readonly tag: number;
+}
+
+const oldest = (flow: Flow): QueueEntry | undefined => {
+  let best: QueueEntry | undefined;
+  for (const entry of flow.values()) {
+    if (best === undefined || entry.seq < best.seq) best = entry;
+    // Fresh entries stand in order of arrival; only returned ones need the full look.
+    if (!entry.started) break;
+  }
+  return best;
 };
 
-/** Whether `a` goes before `b`: higher priority first, then order of arrival. */
-export const goesBefore = (a: QueueEntry, b: QueueEntry): boolean =>
-  a.priority !== b.priority ? a.priority > b.priority : a.seq < b.seq;
+/** Whether `a` is served before `b`: effective priority, started work, the smaller share so far, then arrival. */
+export function goesBefore(a: Candidate, b: Candidate): boolean {
+  if (a.effective !== b.effective) return a.effective > b.effective;
+  if (a.entry.started !== b.entry.started) return a.entry.started;
+  if (a.tag !== b.tag) return a.tag < b.tag;
+  return a.entry.seq < b.entry.seq;
+}
 
-/** Everything that waits for an agent: tasks and waiting allocations, grouped by demand, ordered by priority then age. */
+/**
+ * Everything that waits for an agent: tasks and waiting allocations. Higher priority goes first; waiting lifts an entry by
+ * one priority per `ageingStepMs`, so that nothing starves; inside a priority, keys share by weight (start-time fair
+ * queueing, Goyal, Vin and Cheng 1996), and each key is served in order of arrival.
+ */
 export class WaitQueue {
   readonly #groups = new Map<string, DemandGroup>();
   readonly #entries = new Map<string, { readonly entry: QueueEntry; readonly group: DemandGroup }>();
+  /** Per priority: virtual time (start tag last served), and the finish tag of each key's latest entry served. */
+  readonly #shares: ({ virtual: number; readonly finish: Map<string, number> } | undefined)[] = [];
 
   get size(): number {
     return this.#entries.size;
@@ -54,6 +88,10 @@ export class WaitQueue {
 
   has(id: string): boolean {
     return this.#entries.has(id);
+  }
+
+  ids(): IterableIterator<string> {
+    return this.#entries.keys();
   }
 
   groups(): IterableIterator<DemandGroup> {
@@ -64,53 +102,98 @@ export class WaitQueue {
     return this.#entries.get(id)?.group;
   }
 
-  add(entry: QueueEntry, returned = false): void {
+  add(entry: QueueEntry): void {
+    this.remove(entry.id);
     const key = demandKey(entry.demand);
     let group = this.#groups.get(key);
     if (group === undefined) {
       group = { key, demand: entry.demand, levels: [], size: 0 };
       this.#groups.set(key, group);
     }
-    const level = (group.levels[entry.priority] ??= { fresh: new Map(), returned: new Map() });
-    (returned ? level.returned : level.fresh).set(entry.id, entry);
+    const level = (group.levels[entry.priority] ??= { returned: new Map(), flows: new Map() });
+    if (entry.started) level.returned.set(entry.id, entry);
+    else {
+      let flow = level.flows.get(entry.fairnessKey);
+      if (flow === undefined) level.flows.set(entry.fairnessKey, (flow = new Map()));
+      flow.set(entry.id, entry);
+    }
     group.size += 1;
     this.#entries.set(entry.id, { entry, group });
   }
 
+  /** Takes an entry out without serving it. */
   remove(id: string): boolean {
     const found = this.#entries.get(id);
     if (found === undefined) return false;
     const { entry, group } = found;
     const level = group.levels[entry.priority];
-    if (level !== undefined && !level.returned.delete(id)) level.fresh.delete(id);
+    if (level !== undefined && !level.returned.delete(id)) {
+      const flow = level.flows.get(entry.fairnessKey);
+      flow?.delete(id);
+      if (flow?.size === 0) level.flows.delete(entry.fairnessKey);
+    }
     this.#entries.delete(id);
     group.size -= 1;
     if (group.size === 0) this.#groups.delete(group.key);
     return true;
   }
 
-  /** The entry of a group that is served next. */
-  head(group: DemandGroup): QueueEntry | undefined {
-    for (let p: number = LIMITS.priorityMax; p >= LIMITS.priorityMin; p -= 1) {
-      const level = group.levels[p];
-      if (level === undefined) continue;
-      const back = first(level.returned);
-      const fresh = first(level.fresh);
-      if (back !== undefined && (fresh === undefined || back.seq < fresh.seq)) return back;
-      if (fresh !== undefined) return fresh;
+  /** Takes an entry out because it is served, and charges its key. Work that returns was charged the first time. */
+  serve(id: string): void {
+    const entry = this.#entries.get(id)?.entry;
+    if (entry === undefined) return;
+    if (!entry.started) {
+      const share = (this.#shares[entry.priority] ??= { virtual: 0, finish: new Map() });
+      const tag = this.#tag(entry);
+      share.virtual = Math.max(share.virtual, tag);
+      share.finish.set(entry.fairnessKey, tag + 1 / entry.fairnessWeight);
+      // A key that is not ahead of the virtual time has nothing to be remembered for.
+      if (share.finish.size > SHARES_MAX)
+        for (const [key, finish] of share.finish) if (finish <= share.virtual) share.finish.delete(key);
     }
-    return undefined;
+    this.remove(id);
   }
 
-  /** How many entries are served before this one, over all demands; 0 = next. */
-  position(id: string): number | null {
+  #tag(entry: QueueEntry): number {
+    const share = this.#shares[entry.priority];
+    return share === undefined ? 0 : Math.max(share.virtual, share.finish.get(entry.fairnessKey) ?? 0);
+  }
+
+  #candidate(entry: QueueEntry, group: DemandGroup, nowMs: number): Candidate {
+    const waitedMs = Math.max(0, nowMs - entry.sinceMs);
+    return { entry, group, effective: entry.priority + Math.floor(waitedMs / LIMITS.ageingStepMs), tag: this.#tag(entry) };
+  }
+
+  /** The entry of a group that is served next. */
+  head(group: DemandGroup, nowMs: number): Candidate | undefined {
+    let best: Candidate | undefined;
+    const consider = (entry: QueueEntry | undefined): void => {
+      if (entry === undefined) return;
+      const candidate = this.#candidate(entry, group, nowMs);
+      if (best === undefined || goesBefore(candidate, best)) best = candidate;
+    };
+    for (const level of group.levels) {
+      if (level === undefined) continue;
+      consider(oldest(level.returned));
+      for (const flow of level.flows.values()) consider(oldest(flow));
+    }
+    return best;
+  }
+
+  /** How many entries would be served before this one as things stand, over all demands; 0 = next. */
+  position(id: string, nowMs: number): number | null {
     const found = this.#entries.get(id);
     if (found === undefined) return null;
+    const mine = this.#candidate(found.entry, found.group, nowMs);
     let ahead = 0;
-    for (const { entry } of this.#entries.values()) if (goesBefore(entry, found.entry)) ahead += 1;
+    for (const { entry, group } of this.#entries.values())
+      if (entry !== found.entry && goesBefore(this.#candidate(entry, group, nowMs), mine)) ahead += 1;
     return ahead;
   }
 }
+
+/** Fairness keys remembered per priority before those without arrears are forgotten. */
+const SHARES_MAX = 1_000;
 
 function demandKey(demand: Demand): string {
   const plain = demand.selectors.length === 0 ? '' : JSON.stringify(demand.selectors);

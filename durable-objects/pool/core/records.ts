@@ -55,12 +55,16 @@ export interface TaskRecord {
   readonly priority: number;
   readonly capabilities: readonly string[];
   readonly selectors: readonly Selector[];
+  readonly fairnessKey: string;
+  readonly fairnessWeight: number;
   readonly maxAttempts: number;
   readonly retry: Retry;
   readonly timeoutMs: number;
   readonly deadlineAtMs: number | null;
   readonly resultTtlMs: number;
   readonly createdAtMs: number;
+  /** When it could first run: a delay asked for is not waiting. */
+  readonly readyAtMs: number;
   readonly replayOf: string | null;
   readonly metadata: JsonText | null;
   status: TaskStatus;
