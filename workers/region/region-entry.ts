@@ -27,8 +27,9 @@ import { poolStub, registryStub } from '../../durable-objects/stubs.ts';
 import { orOverloaded } from './faults.ts';
 import { listShards } from './lists.ts';
 import { purgeFleet } from './purge.ts';
-import { execute, findRoute, onAllShards, readById, type RegionPorts } from './region.ts';
+import { findRoute, onAllShards, readById, type RegionPorts } from './region.ts';
 import { RouteCache } from './route-cache.ts';
+import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
 import { mergeWhys } from './why.ts';
 
@@ -67,7 +68,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     shard: number | null,
     requests: readonly PoolRequest[],
   ): Promise<readonly PoolReply[]> {
-    return execute(this.#ports, caller, pool, shard, requests);
+    return runCommands(this.#ports, caller, pool, shard, requests);
   }
 
   async poll(
