@@ -99,7 +99,10 @@ export class PoolEngine {
         state.timers.push({ atMs: (record.lostAtMs ?? nowMs) + LIMITS.offlineRetentionMs, kind: 'removeOffline', id: record.id });
     }
     for (const lease of snapshot.leases) addLease(state, lease);
-    for (const task of snapshot.tasks) addTask(state, task);
+    // Tasks that hold an agent first: they hold their place at a concurrency gate, too.
+    for (const task of snapshot.tasks.toSorted((a, b) => Number(a.status === 'queued') - Number(b.status === 'queued')))
+      addTask(state, task);
+    state.letIn.clear();
     for (const [status, n] of Object.entries(snapshot.ended) as [TaskStatus, number][]) state.taskCounts[status] += n;
     state.timers.push({ atMs: nowMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
     state.pruneArmed = true;

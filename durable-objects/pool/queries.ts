@@ -49,6 +49,15 @@ export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string, n
   if (task === null) return err(notFound('task'));
   const why = explain(state, demandOfTask(task));
   if (task.status !== 'queued') return ok({ ...why, detail: `The task is ${task.status}; it waits for nothing.` });
+  const gate = task.concurrency === null ? undefined : state.gates.get(task.concurrency.key);
+  if (gate?.waiting.has(id) === true) {
+    const limitedBy = { scope: `concurrency:${task.concurrency?.key ?? ''}`, limit: gate.limit };
+    return ok({
+      ...why,
+      limitedBy,
+      detail: `The task waits for one of the ${gate.admitted.size} tasks of its concurrency key to end.`,
+    });
+  }
   const position = state.queue.position(id, nowMs);
   if (position === null)
     return ok({

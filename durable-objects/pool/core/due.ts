@@ -5,7 +5,7 @@ import type { LeaseRecord } from './records.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 import { extendDispatched } from './tasks.ts';
-import { entryOfTask } from './demand.ts';
+import { becomeReady } from './evolve.ts';
 import type { PoolState } from './state.ts';
 import type { Timer } from './timers.ts';
 
@@ -75,8 +75,7 @@ function fire(step: Step, timer: Timer): void {
     case 'taskDue': {
       const task = state.tasks.get(timer.id);
       if (task === undefined || task.status !== 'queued') return;
-      task.notBeforeMs = 0;
-      state.queue.add(entryOfTask(task));
+      becomeReady(state, task);
       step.arrived.add(task.id);
       return;
     }

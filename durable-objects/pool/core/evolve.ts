@@ -117,6 +117,7 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.status = event.status;
       task.completedAtMs = event.atMs;
       task.error = event.error;
+      leaveGate(state, task);
       if (event.result !== undefined) changes.blobs.push({ taskId: task.id, kind: 'result', json: event.result });
       break;
   }
@@ -159,12 +160,28 @@ export function addTask(state: PoolState, task: TaskRecord): void {
   if (task.deadlineAtMs !== null) state.timers.push({ atMs: task.deadlineAtMs, kind: 'taskDeadline', id: task.id });
   if (task.cancelDueAtMs !== null) state.timers.push({ atMs: task.cancelDueAtMs, kind: 'cancelDue', id: task.id });
   if (task.status === 'queued') enqueue(state, task);
+  else state.gates.enter(task);
 }
 
 /** A task whose time has come stands in the queue; another waits for its timer. `taskDue` moves it over. */
 function enqueue(state: PoolState, task: TaskRecord): void {
-  if (task.notBeforeMs > 0) state.timers.push({ atMs: task.notBeforeMs, kind: 'taskDue', id: task.id });
-  else state.queue.add(entryOfTask(task));
+  if (task.notBeforeMs > 0) {
+    state.timers.push({ atMs: task.notBeforeMs, kind: 'taskDue', id: task.id });
+    leaveGate(state, task);
+  } else if (state.gates.enter(task)) state.queue.add(entryOfTask(task));
+}
+
+/** The wait of a delayed or backed-off task is over. Not an event: the row already says when. */
+export function becomeReady(state: PoolState, task: TaskRecord): void {
+  task.notBeforeMs = 0;
+  enqueue(state, task);
+}
+
+function leaveGate(state: PoolState, task: TaskRecord): void {
+  for (const entered of state.gates.leave(task)) {
+    state.queue.add(entryOfTask(entered));
+    state.letIn.add(entered.id);
+  }
 }
 
 function leaseGranted(state: PoolState, lease: LeaseRecord, changes: Changes): void {

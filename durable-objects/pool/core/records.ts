@@ -1,4 +1,4 @@
-import type { TaskError, TaskStatus, Retry } from '../../../shared/schemas/tasks.ts';
+import type { Retry, SubmitTask, TaskError, TaskStatus } from '../../../shared/schemas/tasks.ts';
 import type { AllocationStatus, Selector } from '../../../shared/schemas/allocations.ts';
 import type { Liveness } from '../../../shared/schemas/agents.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
@@ -55,6 +55,7 @@ export interface TaskRecord {
   readonly priority: number;
   readonly capabilities: readonly string[];
   readonly selectors: readonly Selector[];
+  readonly concurrency: NonNullable<SubmitTask['concurrency']> | null;
   readonly fairnessKey: string;
   readonly fairnessWeight: number;
   readonly maxAttempts: number;

@@ -5,6 +5,7 @@ import { TASK_STATUSES } from '../../../shared/schemas/tasks.ts';
 import type { Home } from '../../../shared/ids.ts';
 import type { AllocateSpec, IdempotencyRef, ShardConfig } from '../../../shared/rpc.ts';
 import { AgentIndex } from './agent-index.ts';
+import { Gates } from './gates.ts';
 import { WaitQueue } from './queue.ts';
 import type { AgentRecord, LeaseRecord, TaskRecord } from './records.ts';
 import { TimerHeap } from './timers.ts';
@@ -50,6 +51,10 @@ export interface PoolState {
   /** Of those, the ones that take tasks: socket open or poll parked. */
   readonly taskReady: AgentIndex;
   readonly queue: WaitQueue;
+  /** Concurrency keys; a task that waits at its gate is queued, but not in the wait queue. */
+  readonly gates: Gates;
+  /** Tasks that a gate has just let into the queue; drained by the step that caused it. */
+  readonly letIn: Set<string>;
   readonly timers: TimerHeap;
   /** Heartbeat agents in the order of their last beat, oldest first: the head tells whether anyone is overdue. */
   readonly beatOrder: Map<string, LiveAgent>;
@@ -81,6 +86,8 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     selectable: new AgentIndex(),
     taskReady: new AgentIndex(),
     queue: new WaitQueue(),
+    gates: new Gates(),
+    letIn: new Set(),
     timers: new TimerHeap(),
     beatOrder: new Map(),
     agentCounts: emptyAgentCounts(),

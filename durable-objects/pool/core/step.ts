@@ -56,6 +56,8 @@ export class Step {
   emit(event: PoolEvent): void {
     evolve(this.state, event, this.changes);
     this.events.push(event);
+    for (const id of this.state.letIn) this.arrived.add(id);
+    this.state.letIn.clear();
     if (event.type === 'agentRegistered') this.freed.add(event.agent.id);
     else if (event.type === 'agentChanged') this.freed.add(event.agentId);
     else if (event.type === 'taskEnded') this.effects.push({ type: 'taskEnded', taskId: event.taskId });

@@ -3,6 +3,7 @@ import { makeId, parseIdOf } from '../../../shared/ids.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { PoolCommandOf, PoolOutput, TaskView } from '../../../shared/rpc.ts';
+import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import { recordOutcome } from './allocations.ts';
 import { demandOfTask } from './demand.ts';
 import { endLease } from './leases.ts';
@@ -35,6 +36,7 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
     priority: spec.priority,
     capabilities: [...new Set(spec.capabilities)],
     selectors: spec.selectors,
+    concurrency: spec.concurrency ?? null,
     fairnessKey: spec.fairnessKey ?? '',
     fairnessWeight: spec.fairnessWeight ?? 1,
     maxAttempts: spec.maxAttempts,
@@ -57,8 +59,31 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
     cancelDueAtMs: null,
     error: null,
   };
+  const limited = limitConcurrency(step, task);
   step.emit({ type: 'taskSubmitted', task, payload: spec.payload });
+  if (limited !== null) step.emit({ type: 'taskEnded', taskId: task.id, status: 'cancelled', atMs: step.nowMs, error: limited });
   return ok(taskView(task, state.home));
+}
+
+/**
+ * What a full concurrency key means for a new task: `queue` waits, `cancel_oldest` asks the oldest of the key to stop,
+ * `cancel_newest` ends the new one; then the reason is answered.
+ */
+function limitConcurrency(step: Step, task: TaskRecord): TaskError | null {
+  const gate = task.concurrency === null ? undefined : step.state.gates.get(task.concurrency.key);
+  if (task.concurrency === null || gate === undefined || gate.admitted.size + gate.waiting.size < task.concurrency.limit)
+    return null;
+  const { key, limit, strategy } = task.concurrency;
+  if (strategy === 'cancel_newest')
+    return { code: 'concurrency_limit', message: `${limit} tasks with the concurrency key "${key}" are under way already.` };
+  if (strategy === 'cancel_oldest') {
+    const held = [...gate.admitted, ...gate.waiting.keys()].flatMap((id) => step.state.tasks.get(id) ?? []);
+    const oldest = held
+      .filter((t) => t.cancelDueAtMs === null)
+      .reduce<TaskRecord | null>((a, b) => (a === null || b.seq < a.seq ? b : a), null);
+    if (oldest !== null) requestCancel(step, oldest, 'replaced by a newer task of its concurrency key');
+  }
+  return null;
 }
 
 /** Whether some agent that is in service (even if full just now) could take such a task. */
@@ -223,6 +248,7 @@ export function replayTask(step: Step, { taskId }: PoolCommandOf<'replayTask'>):
       capabilities: [...task.capabilities],
       selectors: [...task.selectors],
       priority: task.priority,
+      ...(task.concurrency === null ? {} : { concurrency: task.concurrency }),
       ...(task.fairnessKey === '' ? {} : { fairnessKey: task.fairnessKey, fairnessWeight: task.fairnessWeight }),
       maxAttempts: task.maxAttempts,
       retry: task.retry,
