@@ -215,21 +215,19 @@ export function cancelTask(step: Step, { taskId }: PoolCommandOf<'cancelTask'>):
   const task = findTask(step, taskId);
   if (task === null) return err(notFound('task'));
   if (ENDED.has(task.status)) return err(invalidState(task.status, 'The task has already ended.'));
+  requestCancel(step, task, 'cancelled by its owner');
+  return ok(taskView(task, step.state.home));
+}
+
+function requestCancel(step: Step, task: TaskRecord, reason: string): void {
+  const taskId = task.id;
   if (task.status === 'queued') {
     step.emit({ type: 'taskEnded', taskId, status: 'cancelled', atMs: step.nowMs, error: null });
   } else if (task.cancelDueAtMs === null) {
     step.emit({ type: 'taskCancelRequested', taskId, dueAtMs: step.nowMs + LIMITS.cancelGraceMs });
-    if (task.agentId !== null) {
-      step.effects.push({
-        type: 'cancel',
-        agentId: task.agentId,
-        taskId,
-        reason: 'cancelled by its owner',
-        graceMs: LIMITS.cancelGraceMs,
-      });
-    }
+    if (task.agentId !== null)
+      step.effects.push({ type: 'cancel', agentId: task.agentId, taskId, reason, graceMs: LIMITS.cancelGraceMs });
   }
-  return ok(taskView(task, step.state.home));
 }
 
 /** Runs an ended task again as a new one with a new id. */
