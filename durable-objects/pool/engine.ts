@@ -15,14 +15,15 @@ import type { Home } from '../../shared/ids.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import { viewOf } from './core/allocations.ts';
 import { decide, within } from './core/decide.ts';
+import { dependencyEnded, isLocal } from './core/dependencies.ts';
 import { nextAlarmMs } from './core/due.ts';
 import { subjectOf, type Effect } from './core/events.ts';
 import { addAgent, addLease, addTask } from './core/evolve.ts';
-import { sessionClosed, sessionOpened, suspect } from './core/liveness.ts';
+import { awaken, sessionClosed, sessionOpened } from './core/liveness.ts';
 import { endPoll, poll, unaccepted, withdrawWaiter } from './core/polls.ts';
 import { demandOfAllocate } from './core/demand.ts';
 import { explain } from './core/selection.ts';
-import { createState, reindex, type PoolState, type Waiter } from './core/state.ts';
+import { createState, type PoolState, type Waiter } from './core/state.ts';
 import { Step, type Context } from './core/step.ts';
 import type { PoolStorage, Snapshot } from './storage.ts';
 
@@ -88,10 +89,13 @@ export class PoolEngine {
     const nowMs = this.#env.nowMs();
     state.lastFence = snapshot.meta.lastFence;
     state.nextTaskSeq = snapshot.meta.nextTaskSeq;
-    for (const record of snapshot.agents) {
+    // Longest silent first: that is the order of beats which `judgeOverdue` reads.
+    for (const record of snapshot.agents.toSorted((a, b) => a.lastSeenAtMs - b.lastSeenAtMs)) {
       const agent = addAgent(state, record);
-      // The stored instant may be `lastSeenStoreMs` old; an agent seen lately gets one interval to beat again.
-      if (nowMs - record.lastSeenAtMs <= LIMITS.staleAfterWakeMs) agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, nowMs);
+      // The stored instant may be far older than the last beat: whoever was seen lately is taken as alive, the others are
+      // suspect and have the rest of the time to show life. None is lost by what a row says.
+      const seenLately = nowMs - record.lastSeenAtMs <= LIMITS.staleAfterWakeMs;
+      agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, seenLately ? nowMs : nowMs - LIMITS.suspectAfterMs);
       if (record.suspectSinceMs !== null) state.timers.push({ atMs: record.suspectSinceMs, kind: 'suspectGrace', id: record.id });
       if (record.drainDeadlineAtMs !== null)
         state.timers.push({ atMs: record.drainDeadlineAtMs, kind: 'drainDeadline', id: record.id });
@@ -108,25 +112,14 @@ export class PoolEngine {
     state.pruneArmed = true;
   }
 
-  /** After construction: judges who is still connected. Emits events, so it runs inside a transaction. */
+  /** After construction: says who is still connected, before anything is judged. Emits events, so it runs inside a transaction. */
   wake(openSessions: ReadonlySet<string>): readonly Outcome[] {
-    return this.#change('wake', SYSTEM, (step) => {
-      for (const agent of this.state.agents.values()) {
-        const { record } = agent;
-        if (openSessions.has(record.id)) {
-          agent.sessionOpen = true;
-          agent.aliveAsOfMs = step.nowMs;
-          reindex(this.state, agent);
-        } else if (record.onSession) suspect(step, agent, 'its socket was gone after a wake');
-        else if (
-          record.lifecycle === 'ready' &&
-          record.spec.liveness !== 'none' &&
-          step.nowMs - record.lastSeenAtMs > LIMITS.staleAfterWakeMs
-        ) {
-          suspect(step, agent, 'not seen for long before a wake');
-        }
-      }
-    }).outcomes;
+    return this.#change(
+      'wake',
+      SYSTEM,
+      () => undefined,
+      (step) => awaken(step, openSessions),
+    ).outcomes;
   }
 
   /** Runs requests one after the other; each sees the ones before. */
@@ -231,6 +224,11 @@ export class PoolEngine {
     this.#change('withdraw', SYSTEM, (step) => withdrawWaiter(step, waiterId));
   }
 
+  /** A task of another shard that tasks here wait for has ended; `missing`: its shard does not know it. */
+  dependencyEnded(dependencyId: string, status: TaskStatus | 'missing'): readonly Outcome[] {
+    return this.#change('dependencyEnded', SYSTEM, (step) => dependencyEnded(step, dependencyId, status)).outcomes;
+  }
+
   sessionOpened(agentId: string, caller: Caller): { readonly found: boolean; readonly outcomes: readonly Outcome[] } {
     const { value, outcomes } = this.#change('sessionOpened', caller, (step) => {
       const agent = this.state.agents.get(agentId);
@@ -282,8 +280,10 @@ export class PoolEngine {
     action: string,
     caller: Caller,
     body: (step: Step) => T,
+    first?: (step: Step) => void,
   ): { readonly value: T; readonly outcomes: readonly Outcome[] } {
     const step = new Step(this.state, this.#context(), caller === SYSTEM ? null : caller);
+    first?.(step);
     const value = within(step, () => body(step));
     if (caller.agentId !== undefined) this.#noteBeat(caller.agentId, step.nowMs);
     if (step.pruneDue) this.#prune(step.nowMs);

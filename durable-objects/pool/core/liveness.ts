@@ -100,6 +100,35 @@ export function sessionOpened(step: Step, agent: LiveAgent): void {
   step.emit({ type: 'agentChanged', agentId: record.id, why: 'session opened', patch });
 }
 
+/**
+ * What a wake learns before anything is judged: which sockets are still there. Those that hibernated are, with the pongs
+ * they gave meanwhile; those that a crash took are not, and their agents get the grace to come back.
+ */
+export function awaken(step: Step, openSessions: ReadonlySet<string>): void {
+  for (const agent of step.state.agents.values()) {
+    const { record } = agent;
+    const open = openSessions.has(record.id);
+    if (open && record.onSession) {
+      agent.sessionOpen = true;
+      agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, step.ctx.lastPongAtMs(record.id) ?? step.nowMs);
+      reindex(step.state, agent);
+      // What fell due during the sleep is served in this very step.
+      step.freed.add(record.id);
+    } else if (open) {
+      // Lost, and the closing of its socket was lost too.
+      step.effects.push({ type: 'closeSession', agentId: record.id, code: SESSION_REPLACED + 1, reason: 'lost' });
+    } else if (record.onSession) suspect(step, agent, 'its socket was gone after a wake');
+    else if (
+      (record.lifecycle === 'ready' || record.lifecycle === 'draining') &&
+      record.spec.liveness !== 'none' &&
+      step.nowMs - record.lastSeenAtMs > LIMITS.staleAfterWakeMs
+    ) {
+      suspect(step, agent, 'not seen for long before a wake');
+    }
+  }
+  sweep(step);
+}
+
 /** The socket closed: suspect at once, lost after a short grace unless it comes back. */
 export function sessionClosed(step: Step, agent: LiveAgent): void {
   if (!agent.sessionOpen) return;
