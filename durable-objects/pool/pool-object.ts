@@ -31,6 +31,7 @@ import * as queries from './queries.ts';
 import { Reporter } from './reporter.ts';
 import { Sessions } from './sessions.ts';
 import { SqlitePoolStorage } from './sqlite-storage.ts';
+import { Watcher } from './watcher.ts';
 
 /**
  * One pool shard. A thin shell: it reads clock and randomness, runs the engine inside group commits, and does after the
@@ -42,6 +43,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   readonly #parking = new Parking();
   readonly #sessions: Sessions;
   readonly #reporter: Reporter;
+  readonly #watcher: Watcher;
   readonly #ulid = monotonicFactory();
   #engine: PoolEngine | null = null;
   #armedAtMs: number | null = null;
@@ -60,6 +62,11 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       env,
       () => this.#engine,
       (config) => this.#configureLater(config),
+    );
+    this.#watcher = new Watcher(
+      env,
+      () => this.#engine,
+      (id, status) => this.#change((engine) => ({ value: undefined, outcomes: engine.dependencyEnded(id, status) })),
     );
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     const stored = this.#storage.load();
@@ -142,6 +149,9 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
         return;
       case 'taskEnded':
         this.#parking.taskEnded(outcome.taskId);
+        return;
+      case 'watch':
+        this.#watcher.watch(outcome.dependencyId);
         return;
       default:
         this.#sessions.deliver(outcome);

@@ -49,6 +49,11 @@ export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string, n
   if (task === null) return err(notFound('task'));
   const why = explain(state, demandOfTask(task));
   if (task.status !== 'queued') return ok({ ...why, detail: `The task is ${task.status}; it waits for nothing.` });
+  if (task.waitsFor.length > 0)
+    return ok({
+      ...why,
+      detail: `The task waits for ${task.waitsFor.length} other tasks to succeed: ${task.waitsFor.slice(0, 5).join(', ')}.`,
+    });
   const gate = task.concurrency === null ? undefined : state.gates.get(task.concurrency.key);
   if (gate?.waiting.has(id) === true) {
     const limitedBy = { scope: `concurrency:${task.concurrency?.key ?? ''}`, limit: gate.limit };

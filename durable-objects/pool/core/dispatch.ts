@@ -1,5 +1,6 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { choose, classFits, DEFAULT_PREFERENCE } from './selection.ts';
+import { dependencyEnded } from './dependencies.ts';
 import { grant } from './leases.ts';
 import { usable } from './liveness.ts';
 import { goesBefore, type Candidate, type DemandGroup, type QueueEntry } from './queue.ts';
@@ -13,7 +14,11 @@ import type { Step } from './step.ts';
  */
 export function settle(step: Step): void {
   // Serving may free or lose further agents, which adds to the sets; each round strictly consumes queue or agents.
-  while (step.arrived.size > 0 || step.freed.size > 0) {
+  while (step.arrived.size > 0 || step.freed.size > 0 || step.ended.size > 0) {
+    for (const [id, status] of step.ended) {
+      step.ended.delete(id);
+      dependencyEnded(step, id, status);
+    }
     const arrived = [...step.arrived];
     step.arrived.clear();
     for (const id of arrived) {

@@ -44,6 +44,7 @@ export type PoolEvent =
     }
   | { readonly type: 'taskStarted'; readonly taskId: string; readonly atMs: number }
   | { readonly type: 'taskProgressed'; readonly taskId: string; readonly blobs: Readonly<Partial<Record<BlobKind, JsonText>>> }
+  | { readonly type: 'taskDependencyMet'; readonly taskId: string; readonly dependencyId: string }
   | { readonly type: 'taskCancelRequested'; readonly taskId: string; readonly dueAtMs: number }
   | {
       readonly type: 'taskRequeued';
@@ -78,7 +79,8 @@ export type Effect =
   | { readonly type: 'waiterGranted'; readonly waiter: Waiter; readonly leaseIds: readonly string[] }
   | { readonly type: 'waiterTimedOut'; readonly waiter: Waiter }
   | { readonly type: 'pollReady'; readonly agentId: string }
-  | { readonly type: 'taskEnded'; readonly taskId: string };
+  | { readonly type: 'taskEnded'; readonly taskId: string }
+  | { readonly type: 'watch'; readonly dependencyId: string };
 
 /** The thing an event is about, for the audit row. */
 export function subjectOf(event: PoolEvent): string {
@@ -99,6 +101,7 @@ export function subjectOf(event: PoolEvent): string {
     case 'taskAssigned':
     case 'taskStarted':
     case 'taskProgressed':
+    case 'taskDependencyMet':
     case 'taskCancelRequested':
     case 'taskRequeued':
     case 'taskEnded':

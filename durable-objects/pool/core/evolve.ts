@@ -98,6 +98,14 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
         changes.blobs.push({ taskId: task.id, kind, json });
       }
       break;
+    case 'taskDependencyMet':
+      task.waitsFor = task.waitsFor.filter((id) => id !== event.dependencyId);
+      forget(state, task.id, event.dependencyId);
+      if (task.waitsFor.length === 0) {
+        enqueue(state, task);
+        state.letIn.add(task.id);
+      }
+      break;
     case 'taskCancelRequested':
       task.cancelDueAtMs = event.dueAtMs;
       state.timers.push({ atMs: event.dueAtMs, kind: 'cancelDue', id: task.id });
@@ -118,6 +126,7 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.completedAtMs = event.atMs;
       task.error = event.error;
       leaveGate(state, task);
+      for (const id of task.waitsFor) forget(state, task.id, id);
       if (event.result !== undefined) changes.blobs.push({ taskId: task.id, kind: 'result', json: event.result });
       break;
   }
@@ -159,12 +168,17 @@ export function addTask(state: PoolState, task: TaskRecord): void {
   state.taskCounts[task.status] += 1;
   if (task.deadlineAtMs !== null) state.timers.push({ atMs: task.deadlineAtMs, kind: 'taskDeadline', id: task.id });
   if (task.cancelDueAtMs !== null) state.timers.push({ atMs: task.cancelDueAtMs, kind: 'cancelDue', id: task.id });
+  for (const id of task.waitsFor) {
+    const dependents = state.dependents.get(id) ?? new Set();
+    state.dependents.set(id, dependents.add(task.id));
+  }
   if (task.status === 'queued') enqueue(state, task);
   else state.gates.enter(task);
 }
 
 /** A task whose time has come stands in the queue; another waits for its timer. `taskDue` moves it over. */
 function enqueue(state: PoolState, task: TaskRecord): void {
+  if (task.waitsFor.length > 0) return;
   if (task.notBeforeMs > 0) {
     state.timers.push({ atMs: task.notBeforeMs, kind: 'taskDue', id: task.id });
     leaveGate(state, task);
@@ -175,6 +189,12 @@ function enqueue(state: PoolState, task: TaskRecord): void {
 export function becomeReady(state: PoolState, task: TaskRecord): void {
   task.notBeforeMs = 0;
   enqueue(state, task);
+}
+
+function forget(state: PoolState, taskId: string, dependencyId: string): void {
+  const dependents = state.dependents.get(dependencyId);
+  dependents?.delete(taskId);
+  if (dependents?.size === 0) state.dependents.delete(dependencyId);
 }
 
 function leaveGate(state: PoolState, task: TaskRecord): void {

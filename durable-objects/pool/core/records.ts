@@ -71,6 +71,8 @@ export interface TaskRecord {
   status: TaskStatus;
   attempts: number;
   notBeforeMs: number;
+  /** Tasks that must succeed before this one may run. */
+  waitsFor: string[];
   agentId: string | null;
   allocationId: string | null;
   /** Token of the latest lease: what completes again with it gets the same answer. */

@@ -53,6 +53,8 @@ export interface PoolState {
   readonly queue: WaitQueue;
   /** Concurrency keys; a task that waits at its gate is queued, but not in the wait queue. */
   readonly gates: Gates;
+  /** Task → tasks of this shard that wait for its success. */
+  readonly dependents: Map<string, Set<string>>;
   /** Tasks that a gate has just let into the queue; drained by the step that caused it. */
   readonly letIn: Set<string>;
   readonly timers: TimerHeap;
@@ -87,6 +89,7 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     taskReady: new AgentIndex(),
     queue: new WaitQueue(),
     gates: new Gates(),
+    dependents: new Map(),
     letIn: new Set(),
     timers: new TimerHeap(),
     beatOrder: new Map(),

@@ -1,4 +1,5 @@
 import type { Caller } from '../../../shared/rpc.ts';
+import type { TaskStatus } from '../../../shared/schemas/tasks.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import { Changes } from './changes.ts';
 import type { Effect, PoolEvent } from './events.ts';
@@ -36,6 +37,8 @@ export class Step {
   readonly freed = new Set<string>();
   /** Queue entries that have just arrived. */
   readonly arrived = new Set<string>();
+  /** Ended tasks that others here wait for. */
+  readonly ended = new Map<string, TaskStatus>();
   /** Old rows may be removed now; the shell does it, since ended things are not in memory. */
   pruneDue = false;
   readonly state: PoolState;
@@ -60,8 +63,10 @@ export class Step {
     this.state.letIn.clear();
     if (event.type === 'agentRegistered') this.freed.add(event.agent.id);
     else if (event.type === 'agentChanged') this.freed.add(event.agentId);
-    else if (event.type === 'taskEnded') this.effects.push({ type: 'taskEnded', taskId: event.taskId });
-    else if (event.type === 'taskSubmitted' && event.task.notBeforeMs === 0) this.arrived.add(event.task.id);
+    else if (event.type === 'taskEnded') {
+      this.effects.push({ type: 'taskEnded', taskId: event.taskId });
+      if (this.state.dependents.has(event.taskId)) this.ended.set(event.taskId, event.status);
+    } else if (event.type === 'taskSubmitted' && event.task.notBeforeMs === 0) this.arrived.add(event.task.id);
     else if (event.type === 'taskRequeued' && event.notBeforeMs === 0) this.arrived.add(event.taskId);
   }
 }

@@ -6,6 +6,7 @@ import type { PoolCommandOf, PoolOutput, TaskView } from '../../../shared/rpc.ts
 import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import { recordOutcome } from './allocations.ts';
 import { demandOfTask } from './demand.ts';
+import { remoteDependencies, resolveDependencies } from './dependencies.ts';
 import { endLease } from './leases.ts';
 import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './records.ts';
 import { classFits, explain } from './selection.ts';
@@ -30,6 +31,8 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
     const why = explain(state, demandOfTask(spec));
     return err({ kind: 'no_capacity', why, detail: why.detail });
   }
+  const dependencies = resolveDependencies(step, spec.dependsOn ?? []);
+  if (!dependencies.ok) return dependencies;
   const task: TaskRecord = {
     id: makeId('task', state.home, step.ctx.ulid()),
     seq: state.nextTaskSeq,
@@ -51,6 +54,7 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
     status: 'queued',
     attempts: 0,
     notBeforeMs: spec.delayMs === undefined || spec.delayMs === 0 ? 0 : step.nowMs + spec.delayMs,
+    waitsFor: dependencies.value.waitsFor,
     agentId: null,
     allocationId: null,
     fencingToken: null,
@@ -59,9 +63,13 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
     cancelDueAtMs: null,
     error: null,
   };
-  const limited = limitConcurrency(step, task);
+  const { failed } = dependencies.value;
+  const limited = failed === null ? limitConcurrency(step, task) : null;
   step.emit({ type: 'taskSubmitted', task, payload: spec.payload });
-  if (limited !== null) step.emit({ type: 'taskEnded', taskId: task.id, status: 'cancelled', atMs: step.nowMs, error: limited });
+  if (failed !== null) step.emit({ type: 'taskEnded', taskId: task.id, status: 'failed', atMs: step.nowMs, error: failed });
+  else if (limited !== null)
+    step.emit({ type: 'taskEnded', taskId: task.id, status: 'cancelled', atMs: step.nowMs, error: limited });
+  else for (const dependencyId of remoteDependencies(state, task)) step.effects.push({ type: 'watch', dependencyId });
   return ok(taskView(task, state.home));
 }
 
