@@ -117,7 +117,11 @@ export class PoolEngine {
     return this.#change(
       'wake',
       SYSTEM,
-      () => undefined,
+      (step) => {
+        for (const dependencyId of this.state.dependents.keys()) {
+          if (!isLocal(this.state, dependencyId)) step.effects.push({ type: 'watch', dependencyId });
+        }
+      },
       (step) => awaken(step, openSessions),
     ).outcomes;
   }
