@@ -79,7 +79,7 @@ export class Registry {
     spec: PutPool,
     nowMs: number,
   ): Result<{ readonly pool: PoolView; readonly created: boolean }, FleetError> {
-    const decided = decidePut(this.#pools, pool, spec, this.#counters.usedShards(pool));
+    const decided = decidePut(this.#pools, pool, spec, this.#counters.agentsByShard(pool));
     if (!decided.ok) return decided;
     const { config, created } = decided.value;
     this.#save(config);
@@ -114,8 +114,9 @@ export class Registry {
     for (const summary of summaries.values()) this.report(summary);
     const config = findPool(this.#pools, pool);
     if (config === null) return false;
-    const counts = new Map([...summaries].map(([shard, summary]) => [shard, { agents: summary.agents.total }]));
-    const after = decideConfirmed(config, version, counts);
+    const agents = this.#counters.agentsByShard(pool);
+    for (const [shard, summary] of summaries) agents[shard] = summary.agents.total;
+    const after = decideConfirmed(config, version, new Set(summaries.keys()), agents);
     if (after === null) return false;
     this.#save(after);
     return after.version > version;

@@ -89,6 +89,12 @@ export class Counters {
     return Math.max(-1, ...this.shardsOf(pool).keys()) + 1;
   }
 
+  /** Indexed by shard, as long as shards are in use. */
+  agentsByShard(pool: string): number[] {
+    const shards = this.shardsOf(pool);
+    return Array.from({ length: this.usedShards(pool) }, (_, shard) => shards.get(shard)?.agents.total ?? 0);
+  }
+
   all(): ShardSummary[] {
     return [...this.#pools.values()].flatMap((pool) => [...pool.shards.values()]);
   }

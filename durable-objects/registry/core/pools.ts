@@ -3,7 +3,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { DEFAULT_POOLS } from '../../../shared/pools.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { PutPool } from '../../../shared/schemas/fleet.ts';
-import { divideShares, evenSplit } from './shares.ts';
+import { divideShares, evenSplit, type ShardRoom } from './shares.ts';
 
 /** Version of a default pool nobody has changed. Raise it with any change of DEFAULT_POOLS: shards keep the highest they saw. */
 export const DEFAULTS_VERSION = 1;
@@ -58,16 +58,17 @@ export function allPools(stored: StoredPools): PoolConfig[] {
 
 export const desiredOf = (config: PoolConfig): number => config.desired ?? config.minAgents;
 
-/** What `putPool` stores. `usedShards` is one above the highest shard that holds or held something. */
+/** What `putPool` stores. `agents` has the agents of each shard in use, and so tells how many those are. */
 export function decidePut(
   stored: StoredPools,
   pool: string,
   spec: PutPool,
-  usedShards: number,
+  agents: readonly number[],
 ): Result<{ readonly config: PoolConfig; readonly created: boolean }, FleetError> {
   const before = findPool(stored, pool);
   if (before === null) return decideCreate(stored, pool, spec);
   const shards = spec.shards ?? before.shares.length;
+  const usedShards = agents.length;
   if (shards < usedShards) {
     return err(
       invalidState(
@@ -77,7 +78,7 @@ export function decidePut(
     );
   }
   const held = Array.from({ length: shards }, (_, shard) => before.held[shard] ?? 0);
-  const shares = divideShares(spec.maxAgents, held);
+  const shares = divideShares(spec.maxAgents, rooms(held, agents));
   const after: PoolConfig = {
     pool,
     minAgents: spec.minAgents,
@@ -123,20 +124,20 @@ function decideCreate(
 }
 
 /**
- * A shard took `version` and has `agents` of them: it cannot have more than its share, or those. Answers the pool with what
- * is free divided anew, or null when there is nothing to change or the word is about an older version.
+ * The `confirmed` shards took `version` and have so many `agents`: they cannot have more than their share, or those. Answers
+ * the pool with what is free divided anew, or null when there is nothing to change or the word is about an older version.
  */
 export function decideConfirmed(
   config: PoolConfig,
   version: number,
-  confirmed: ReadonlyMap<number, { readonly agents: number }>,
+  confirmed: ReadonlySet<number>,
+  agents: readonly number[],
 ): PoolConfig | null {
   if (config.version !== version) return null;
-  const known = config.held.map((held, shard) => {
-    const counted = confirmed.get(shard);
-    return counted === undefined ? held : Math.max(config.shares[shard] ?? 0, counted.agents);
-  });
-  const shares = divideShares(config.maxAgents, known);
+  const known = config.held.map((held, shard) =>
+    confirmed.has(shard) ? Math.max(config.shares[shard] ?? 0, agents[shard] ?? 0) : held,
+  );
+  const shares = divideShares(config.maxAgents, rooms(known, agents));
   const after: PoolConfig = { ...config, shares, held: maxOfEach(shares, known) };
   if (!sameNumbers(shares, config.shares)) return { ...after, version: version + 1 };
   return sameNumbers(after.held, config.held) ? null : after;
@@ -158,6 +159,8 @@ export function clamp(targetSize: number, limits: { readonly minAgents: number; 
   return { desired: targetSize };
 }
 
+const rooms = (held: readonly number[], agents: readonly number[]): ShardRoom[] =>
+  held.map((most, shard) => ({ held: most, agents: agents[shard] ?? 0 }));
 const maxOfEach = (a: readonly number[], b: readonly number[]): number[] =>
   a.map((value, index) => Math.max(value, b[index] ?? 0));
 const sameNumbers = (a: readonly number[], b: readonly number[]): boolean =>
