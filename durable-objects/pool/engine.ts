@@ -217,15 +217,16 @@ export class PoolEngine {
     return { result: value, outcomes };
   }
 
+  /** A parked poll ended. Memory only, and nobody gains by it: no step is run, so none can do anything that is not delivered. */
   endPoll(agentId: string): void {
-    this.#change('poll', SYSTEM, (step) => endPoll(step, agentId));
+    endPoll(this.state, agentId, this.#env.nowMs());
   }
 
-  /** The caller of a waiting allocation left. */
+  /** The caller of a waiting allocation left. Memory only, like `endPoll`. */
   withdraw(waiterId: string): void {
     const waiter = this.state.waiters.get(waiterId);
     if (waiter?.idempotency != null) this.#waitingKeys.delete(waiter.idempotency.key);
-    this.#change('withdraw', SYSTEM, (step) => withdrawWaiter(step, waiterId));
+    withdrawWaiter(this.state, waiterId);
   }
 
   /** A task of another shard that tasks here wait for has ended; `missing`: its shard does not know it. */
@@ -248,6 +249,11 @@ export class PoolEngine {
       const agent = this.state.agents.get(agentId);
       if (agent !== undefined) sessionClosed(step, agent);
     }).outcomes;
+  }
+
+  /** Rises with every change that was written. */
+  get summaryVersion(): number {
+    return this.#summaryVersion;
   }
 
   summary(): ShardSummary {
@@ -325,7 +331,7 @@ export class PoolEngine {
     }
     for (const agentId of polled) {
       const agent = this.state.agents.get(agentId);
-      endPoll(step, agentId);
+      endPoll(this.state, agentId, step.nowMs);
       if (agent !== undefined) outcomes.push({ type: 'pollDone', agentId, leaseIds: unaccepted(step, agent) });
     }
     return outcomes;

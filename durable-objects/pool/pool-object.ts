@@ -109,9 +109,9 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     const engine = this.#engine;
     if (engine === null) return Promise.reject(new Error('this shard holds nothing yet'));
     return this.#commit.run(() => {
-      const before = engine.summary().version;
+      const before = engine.summaryVersion;
       const { value, outcomes } = body(engine);
-      const changed = engine.summary().version !== before;
+      const changed = engine.summaryVersion !== before;
       this.#arm(engine, changed);
       this.#commit.afterCommit(() => {
         for (const outcome of outcomes) this.#deliver(outcome);

@@ -137,7 +137,7 @@ function leaseDue(step: Step, lease: LeaseRecord): void {
     takeBack(step, lease, 'timeout', 'The attempt ran into its timeout.', true);
     return;
   }
-  const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
+  const silentMs = step.nowMs - aliveAsOfMs(step, agent);
   // Within its grace a closed socket may still come back and keep what it held.
   const mayReturn =
     agent.record.onSession &&

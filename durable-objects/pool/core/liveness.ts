@@ -5,9 +5,10 @@ import { isSelectable, reindex, type LiveAgent } from './state.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 
-/** The last proof of life, with the automatic pong that never woke the object. */
-export function aliveAsOfMs(agent: LiveAgent, lastPongAtMs: (id: string) => number | null): number {
-  return agent.sessionOpen ? Math.max(agent.aliveAsOfMs, lastPongAtMs(agent.record.id) ?? 0) : agent.aliveAsOfMs;
+/** The last proof of life: also the automatic pong that never woke the object, and a poll that is parked now. */
+export function aliveAsOfMs(step: Step, agent: LiveAgent): number {
+  if (agent.pollRoom > 0) return step.nowMs;
+  return agent.sessionOpen ? Math.max(agent.aliveAsOfMs, step.ctx.lastPongAtMs(agent.record.id) ?? 0) : agent.aliveAsOfMs;
 }
 
 /** A sign of life: any authenticated call of the agent. Kept in memory; stored with a later commit (exempt from I4). */
@@ -35,7 +36,7 @@ export function touch(step: Step, agent: LiveAgent): void {
 export function usable(step: Step, agent: LiveAgent): boolean {
   if (!isSelectable(agent)) return false;
   if (agent.record.spec.liveness === 'none') return true;
-  const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
+  const silentMs = step.nowMs - aliveAsOfMs(step, agent);
   if (silentMs <= LIMITS.suspectAfterMs) return true;
   if (silentMs <= LIMITS.lostAfterMs) suspect(step, agent, 'silent');
   else lose(step, agent, 'silent');
@@ -144,9 +145,9 @@ export function suspectDue(step: Step, agent: LiveAgent): void {
   const closed = record.onSession && !agent.sessionOpen;
   const endAtMs = closed
     ? record.suspectSinceMs + LIMITS.sessionGraceMs
-    : aliveAsOfMs(agent, step.ctx.lastPongAtMs) + LIMITS.lostAfterMs;
+    : aliveAsOfMs(step, agent) + LIMITS.lostAfterMs;
   if (step.nowMs < endAtMs) {
-    if (!closed && step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs) <= LIMITS.suspectAfterMs) {
+    if (!closed && step.nowMs - aliveAsOfMs(step, agent) <= LIMITS.suspectAfterMs) {
       step.emit({ type: 'agentChanged', agentId: record.id, why: 'recovered', patch: { suspectSinceMs: null } });
     } else step.state.timers.push({ atMs: endAtMs, kind: 'suspectGrace', id: record.id });
     return;
@@ -167,7 +168,7 @@ export function sweep(step: Step): void {
   for (const agent of step.state.agents.values()) {
     const { record } = agent;
     if (record.spec.liveness === 'none' || record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
-    const silentMs = step.nowMs - aliveAsOfMs(agent, step.ctx.lastPongAtMs);
+    const silentMs = step.nowMs - aliveAsOfMs(step, agent);
     if (silentMs > LIMITS.lostAfterMs && !(record.onSession && !agent.sessionOpen)) lose(step, agent, 'silent');
   }
 }

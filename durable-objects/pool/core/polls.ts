@@ -2,7 +2,7 @@ import { notFound, type FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { settle } from './dispatch.ts';
 import { touch } from './liveness.ts';
-import { reindex, type LiveAgent } from './state.ts';
+import { reindex, type LiveAgent, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** Dispatched leases that the agent has not shown to have: they are given again until it does. */
@@ -23,7 +23,7 @@ export function poll(step: Step, agentId: string, max: number, park: boolean): R
   touch(step, agent);
   const again = unaccepted(step, agent);
   if (again.length > 0) {
-    endPoll(step, agentId);
+    endPoll(step.state, agentId, step.nowMs);
     return ok(again.slice(0, max));
   }
   agent.pollRoom = max;
@@ -31,20 +31,22 @@ export function poll(step: Step, agentId: string, max: number, park: boolean): R
   step.freed.add(agentId);
   settle(step);
   const leaseIds = unaccepted(step, agent);
-  if (leaseIds.length > 0 || !park) endPoll(step, agentId);
+  if (leaseIds.length > 0 || !park) endPoll(step.state, agentId, step.nowMs);
   return ok(leaseIds);
 }
 
 /** The poll was answered, timed out, or its caller left. */
-export function endPoll(step: Step, agentId: string): void {
-  const agent = step.state.agents.get(agentId);
+export function endPoll(state: PoolState, agentId: string, nowMs: number): void {
+  const agent = state.agents.get(agentId);
   if (agent === undefined || agent.pollRoom === 0) return;
   agent.pollRoom = 0;
-  reindex(step.state, agent);
+  // The agent held the line until now.
+  agent.aliveAsOfMs = Math.max(agent.aliveAsOfMs, nowMs);
+  reindex(state, agent);
 }
 
 /** The caller of a waiting allocation left: nothing may be granted to nobody. */
-export function withdrawWaiter(step: Step, waiterId: string): boolean {
-  step.state.queue.remove(waiterId);
-  return step.state.waiters.delete(waiterId);
+export function withdrawWaiter(state: PoolState, waiterId: string): boolean {
+  state.queue.remove(waiterId);
+  return state.waiters.delete(waiterId);
 }

@@ -58,7 +58,7 @@ export interface PoolState {
   /** Tasks that a gate has just let into the queue; drained by the step that caused it. */
   readonly letIn: Set<string>;
   readonly timers: TimerHeap;
-  /** Heartbeat agents in the order of their last beat, oldest first: the head tells whether anyone is overdue. */
+  /** Agents that must beat, in the order of their last beat: the head tells whether anyone is overdue. A parked poll is a beat that lasts. */
   readonly beatOrder: Map<string, LiveAgent>;
   readonly agentCounts: AgentCounts;
   readonly taskCounts: TaskCounts;
@@ -147,6 +147,7 @@ export function reindex(state: PoolState, agent: LiveAgent, removed = false): vo
     agent.record.spec.liveness !== 'none' &&
     !agent.sessionOpen &&
     !agent.record.onSession &&
+    agent.pollRoom === 0 &&
     (agent.record.lifecycle === 'ready' || agent.record.lifecycle === 'draining');
   if (!beats) state.beatOrder.delete(agent.record.id);
   else if (!state.beatOrder.has(agent.record.id)) state.beatOrder.set(agent.record.id, agent);
