@@ -33,6 +33,7 @@ export function registerAgent(step: Step, { spec }: PoolCommandOf<'registerAgent
       fence: 0,
       onSession: false,
       suspectSinceMs: null,
+      zombieSinceMs: null,
       lostAtMs: null,
       drainDeadlineAtMs: null,
       removeWhenFree: false,

@@ -149,6 +149,12 @@ function leaseDue(step: Step, lease: LeaseRecord): void {
     return;
   }
   if (!lease.accepted && step.nowMs - lease.grantedAtMs >= LIMITS.acceptTimeoutMs) {
+    step.emit({
+      type: 'agentChanged',
+      agentId: lease.agentId,
+      why: 'zombie: lives, but did not take its task',
+      patch: { zombieSinceMs: step.nowMs },
+    });
     takeBack(step, lease, 'not_accepted', 'The agent lives but did not take the task.', false);
     return;
   }

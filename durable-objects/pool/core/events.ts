@@ -10,6 +10,7 @@ export type AgentPatch = Partial<
     | 'lifecycle'
     | 'onSession'
     | 'suspectSinceMs'
+    | 'zombieSinceMs'
     | 'lostAtMs'
     | 'drainDeadlineAtMs'
     | 'removeWhenFree'

@@ -87,6 +87,12 @@ export function revokeAll(step: Step, agent: LiveAgent, code: string, message: s
   }
 }
 
+/** The agent shows that it works, not only that it lives. */
+export function notZombie(step: Step, agent: LiveAgent): void {
+  if (agent.record.zombieSinceMs === null) return;
+  step.emit({ type: 'agentChanged', agentId: agent.record.id, why: 'works again', patch: { zombieSinceMs: null } });
+}
+
 /** A socket opened: the session's rules apply from here. */
 export function sessionOpened(step: Step, agent: LiveAgent): void {
   agent.sessionOpen = true;
@@ -95,6 +101,7 @@ export function sessionOpened(step: Step, agent: LiveAgent): void {
   const patch = {
     onSession: true,
     suspectSinceMs: null,
+    zombieSinceMs: null,
     lastSeenAtMs: step.nowMs,
     ...(record.lifecycle === 'starting' || record.lifecycle === 'offline' ? { lifecycle: 'ready' as const, lostAtMs: null } : {}),
   };
@@ -143,9 +150,7 @@ export function suspectDue(step: Step, agent: LiveAgent): void {
   const { record } = agent;
   if (record.suspectSinceMs === null) return;
   const closed = record.onSession && !agent.sessionOpen;
-  const endAtMs = closed
-    ? record.suspectSinceMs + LIMITS.sessionGraceMs
-    : aliveAsOfMs(step, agent) + LIMITS.lostAfterMs;
+  const endAtMs = closed ? record.suspectSinceMs + LIMITS.sessionGraceMs : aliveAsOfMs(step, agent) + LIMITS.lostAfterMs;
   if (step.nowMs < endAtMs) {
     if (!closed && step.nowMs - aliveAsOfMs(step, agent) <= LIMITS.suspectAfterMs) {
       step.emit({ type: 'agentChanged', agentId: record.id, why: 'recovered', patch: { suspectSinceMs: null } });
@@ -170,6 +175,8 @@ export function sweep(step: Step): void {
     if (record.spec.liveness === 'none' || record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
     const silentMs = step.nowMs - aliveAsOfMs(step, agent);
     if (silentMs > LIMITS.lostAfterMs && !(record.onSession && !agent.sessionOpen)) lose(step, agent, 'silent');
+    // One more chance: an agent that nothing is given to cannot show that it works.
+    else if (record.zombieSinceMs !== null && step.nowMs - record.zombieSinceMs >= LIMITS.sweepIntervalMs) notZombie(step, agent);
   }
 }
 

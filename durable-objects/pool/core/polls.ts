@@ -1,7 +1,7 @@
 import { notFound, type FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { settle } from './dispatch.ts';
-import { touch } from './liveness.ts';
+import { notZombie, touch } from './liveness.ts';
 import { reindex, type LiveAgent, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -21,6 +21,8 @@ export function poll(step: Step, agentId: string, max: number, park: boolean): R
   const agent = step.state.agents.get(agentId);
   if (agent === undefined) return err(notFound('agent'));
   touch(step, agent);
+  // Who asks for work means to do it.
+  notZombie(step, agent);
   const again = unaccepted(step, agent);
   if (again.length > 0) {
     endPoll(step.state, agentId, step.nowMs);

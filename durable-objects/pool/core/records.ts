@@ -19,6 +19,8 @@ export interface AgentRecord {
   onSession: boolean;
   /** Since when the agent is suspect (not selectable), or null. */
   suspectSinceMs: number | null;
+  /** It lives, but let an assignment lie until it was taken back: out of selection until it shows that it works. */
+  zombieSinceMs: number | null;
   lostAtMs: number | null;
   drainDeadlineAtMs: number | null;
   /** Deregistered: gone when its last lease ends. */

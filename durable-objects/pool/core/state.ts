@@ -109,14 +109,17 @@ export function statusOf(agent: LiveAgent): AgentStatus {
   const { record } = agent;
   if (record.lifecycle === 'quarantined' || record.lifecycle === 'offline') return record.lifecycle;
   if (record.lifecycle === 'draining') return 'draining';
-  if (record.suspectSinceMs !== null) return 'unhealthy';
+  if (record.suspectSinceMs !== null || record.zombieSinceMs !== null) return 'unhealthy';
   if (agent.slotsUsed > 0) return 'busy';
   return record.lifecycle === 'starting' ? 'starting' : 'idle';
 }
 
 /** Structural selectability; whether the agent is still alive is asked when it is chosen. */
 export const isSelectable = (agent: LiveAgent): boolean =>
-  agent.record.lifecycle === 'ready' && agent.record.suspectSinceMs === null && agent.slotsUsed < agent.record.spec.slots;
+  agent.record.lifecycle === 'ready' &&
+  agent.record.suspectSinceMs === null &&
+  agent.record.zombieSinceMs === null &&
+  agent.slotsUsed < agent.record.spec.slots;
 
 /**
  * Brings counters and indexes in line with one agent. Called after every change of it, so that status is read, never

@@ -8,6 +8,7 @@ import { recordOutcome } from './allocations.ts';
 import { demandOfTask } from './demand.ts';
 import { remoteDependencies, resolveDependencies } from './dependencies.ts';
 import { endLease } from './leases.ts';
+import { notZombie } from './liveness.ts';
 import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './records.ts';
 import { classFits, explain } from './selection.ts';
 import type { PoolState } from './state.ts';
@@ -148,6 +149,8 @@ function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held
 }
 
 function start(step: Step, { task, lease }: Held): void {
+  const agent = step.state.agents.get(lease.agentId);
+  if (agent !== undefined) notZombie(step, agent);
   if (!lease.accepted) step.emit({ type: 'leaseAccepted', leaseId: lease.id });
   if (task.status === 'assigned') step.emit({ type: 'taskStarted', taskId: task.id, atMs: step.nowMs });
 }
