@@ -21,6 +21,20 @@ export async function purgeFleet(ports: RegionPorts, caller: Caller): Promise<vo
   ports.routes.forget(fleet);
 }
 
+/**
+ * An object that has deleted all of its rows ends itself, so that no memory of them is left, and that may cut off its own
+ * answer. Asked again, its successor starts from what is stored: when it has nothing, the purge was done.
+ */
 async function purgeShard(ports: RegionPorts, fleet: string, ref: ShardRef): Promise<void> {
-  await ports.pool(fleet, { region: ports.region, ...ref }).purge();
+  const home = { region: ports.region, ...ref };
+  try {
+    await ports.pool(fleet, home).purge();
+  } catch (error) {
+    const isLeft = async (): Promise<boolean> => {
+      const pool = ports.pool(fleet, home);
+      const [agents, tasks] = await Promise.all([pool.listAgents({}, null, 1), pool.listTasks({}, null, 1)]);
+      return agents.data.length + tasks.data.length > 0;
+    };
+    if (await isLeft()) throw error;
+  }
 }
