@@ -5,8 +5,8 @@ export function utf8Bytes(text: string): number {
     const code = text.charCodeAt(i);
     if (code < 0x80) continue;
     if (code < 0x800) bytes += 1;
-    else if (code >= 0xd800 && code <= 0xdbff && i + 1 < text.length) {
-      // A pair is four bytes for two units.
+    else if (code >= 0xd800 && code <= 0xdbff && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
+      // A pair is four bytes for two units; a lone surrogate becomes the three bytes of U+FFFD.
       bytes += 2;
       i += 1;
     } else bytes += 2;
