@@ -19,7 +19,7 @@ import { dependencyEnded, isLocal } from './core/dependencies.ts';
 import { nextAlarmMs } from './core/due.ts';
 import { subjectOf, type Effect } from './core/events.ts';
 import { addAgent, addLease, addTask } from './core/evolve.ts';
-import { awaken, sessionClosed, sessionOpened } from './core/liveness.ts';
+import { armGrace, awaken, sessionClosed, sessionOpened } from './core/liveness.ts';
 import { endPoll, poll, unaccepted, withdrawWaiter } from './core/polls.ts';
 import { demandOfAllocate } from './core/demand.ts';
 import { explain } from './core/selection.ts';
@@ -96,7 +96,7 @@ export class PoolEngine {
       // suspect and have the rest of the time to show life. None is lost by what a row says.
       const seenLately = nowMs - record.lastSeenAtMs <= LIMITS.staleAfterWakeMs;
       agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, seenLately ? nowMs : nowMs - LIMITS.suspectAfterMs);
-      if (record.suspectSinceMs !== null) state.timers.push({ atMs: record.suspectSinceMs, kind: 'suspectGrace', id: record.id });
+      if (record.suspectSinceMs !== null) armGrace(state, agent, record.suspectSinceMs);
       if (record.drainDeadlineAtMs !== null)
         state.timers.push({ atMs: record.drainDeadlineAtMs, kind: 'drainDeadline', id: record.id });
       if (record.lifecycle === 'offline')

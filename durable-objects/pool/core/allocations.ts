@@ -84,8 +84,6 @@ export function renewLease(
     leaseId: lease.id,
     expiresAtMs: lease.timeoutAtMs === null ? wanted : Math.min(wanted, lease.timeoutAtMs),
   });
-  // A shorter lease ends before the timer that was set for the longer one.
-  step.state.timers.push({ atMs: lease.expiresAtMs, kind: 'leaseEnd', id: lease.id });
   return ok(lease);
 }
 

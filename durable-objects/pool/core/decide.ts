@@ -4,7 +4,7 @@ import type { IdempotencyRef, PoolCommand, PoolOutput } from '../../../shared/rp
 import { deregisterAgent, drainAgent, heartbeat, quarantineAgent, registerAgent } from './agents.ts';
 import { allocate, release, renew } from './allocations.ts';
 import { settle } from './dispatch.ts';
-import { runDue } from './due.ts';
+import { runDue, trimTimers } from './due.ts';
 import { armSweep, judgeOverdue, touch } from './liveness.ts';
 import type { Step } from './step.ts';
 import { cancelTask, completeTask, failTask, progressTask, replayTask, submitTask } from './tasks.ts';
@@ -32,6 +32,7 @@ export function within<T>(step: Step, change: () => T): T {
   const result = change();
   settle(step);
   armSweep(step);
+  trimTimers(step.state);
   return result;
 }
 

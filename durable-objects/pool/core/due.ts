@@ -5,31 +5,38 @@ import type { LeaseRecord } from './records.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 import { extendDispatched } from './tasks.ts';
-import { becomeReady } from './evolve.ts';
+import { armLease, becomeReady } from './evolve.ts';
 import type { PoolState } from './state.ts';
 import type { Timer } from './timers.ts';
 
 /** Timers handled in one step; the alarm comes back at once for the rest. Bounds the length of one transaction. */
 export const DUE_PER_STEP = 500;
 
+/** Stale timers that are not worth the trimming. */
+const STALE_TIMERS_MAX = 1_024;
+
 /** Whether a timer still means anything: renewals and ends leave stale entries behind. */
 function isLive(state: PoolState, timer: Timer): boolean {
   switch (timer.kind) {
     case 'leaseEnd':
-      return state.leases.has(timer.id);
+      return state.leaseDueMs.get(timer.id) === timer.atMs;
     case 'taskDue':
       return state.tasks.get(timer.id)?.notBeforeMs === timer.atMs;
     case 'taskDeadline':
     case 'cancelDue':
       return state.tasks.has(timer.id);
-    case 'suspectGrace':
-      return state.agents.get(timer.id)?.record.suspectSinceMs != null;
+    case 'suspectGrace': {
+      const agent = state.agents.get(timer.id);
+      return agent !== undefined && agent.graceDueMs === timer.atMs && agent.record.suspectSinceMs !== null;
+    }
     case 'drainDeadline':
       return state.agents.get(timer.id)?.record.drainDeadlineAtMs === timer.atMs;
     case 'waiterEnd':
       return state.waiters.has(timer.id);
-    case 'removeOffline':
-      return state.agents.get(timer.id)?.record.lifecycle === 'offline';
+    case 'removeOffline': {
+      const record = state.agents.get(timer.id)?.record;
+      return record?.lifecycle === 'offline' && timer.atMs === (record.lostAtMs ?? 0) + LIMITS.offlineRetentionMs;
+    }
     case 'sweep':
     case 'prune':
       return true;
@@ -43,6 +50,15 @@ export function nextAlarmMs(state: PoolState): number | null {
     state.timers.pop();
   }
   return null;
+}
+
+/**
+ * Drops timers that no longer count once they outnumber those that can: leases released long before their end, and tasks
+ * done long before their deadline, would fill the memory until then. Each thing has at most three timers that count.
+ */
+export function trimTimers(state: PoolState): void {
+  const things = state.leases.size + state.tasks.size + state.agents.size + state.waiters.size;
+  if (state.timers.size > STALE_TIMERS_MAX + 4 * things) state.timers.keep((timer) => isLive(state, timer));
 }
 
 /** Does what is due by now, at most `DUE_PER_STEP` of it. Safe to run twice, early or late. Answers what else fell due for the shell. */
@@ -106,10 +122,7 @@ function fire(step: Step, timer: Timer): void {
     }
     case 'removeOffline': {
       const agent = state.agents.get(timer.id);
-      if (agent === undefined || agent.record.lostAtMs === null) return;
-      const dueAtMs = agent.record.lostAtMs + LIMITS.offlineRetentionMs;
-      if (step.nowMs < dueAtMs) state.timers.push({ atMs: dueAtMs, kind: 'removeOffline', id: timer.id });
-      else removeAgent(step, agent, 'lost for too long');
+      if (agent !== undefined) removeAgent(step, agent, 'lost for too long');
       return;
     }
     case 'sweep':
@@ -122,7 +135,7 @@ function fire(step: Step, timer: Timer): void {
 }
 
 function leaseDue(step: Step, lease: LeaseRecord): void {
-  const again = (atMs: number): void => step.state.timers.push({ atMs, kind: 'leaseEnd', id: lease.id });
+  const again = (atMs: number): void => armLease(step.state, lease.id, atMs);
   if (lease.expiresAtMs > step.nowMs) {
     again(lease.expiresAtMs);
     return;

@@ -36,6 +36,8 @@ export function evolve(state: PoolState, event: PoolEvent, changes: Changes): vo
     case 'leaseExtended': {
       const lease = leaseOf(state, event.leaseId);
       lease.expiresAtMs = event.expiresAtMs;
+      // A longer lease is seen when the timer that is set fires; a shorter one ends before it.
+      if (lease.expiresAtMs < (state.leaseDueMs.get(lease.id) ?? 0)) armLease(state, lease.id, lease.expiresAtMs);
       changes.leases.set(lease.id, lease);
       return;
     }
@@ -50,6 +52,7 @@ export function evolve(state: PoolState, event: PoolEvent, changes: Changes): vo
       lease.status = event.status;
       lease.endedAtMs = event.atMs;
       state.leases.delete(lease.id);
+      state.leaseDueMs.delete(lease.id);
       changes.leases.set(lease.id, lease);
       const agent = state.agents.get(lease.agentId);
       if (agent?.leases.delete(lease.id) === true) {
@@ -143,6 +146,7 @@ export function addAgent(state: PoolState, record: AgentRecord): LiveAgent {
     sessionOpen: false,
     pollRoom: 0,
     aliveAsOfMs: record.lastSeenAtMs,
+    graceDueMs: null,
     grantSeq: 0,
     countedAs: null,
     countedFree: 0,
@@ -158,8 +162,14 @@ export function addLease(state: PoolState, lease: LeaseRecord): void {
   state.leases.set(lease.id, lease);
   agent.leases.add(lease.id);
   agent.slotsUsed += lease.slots;
-  state.timers.push({ atMs: lease.expiresAtMs, kind: 'leaseEnd', id: lease.id });
+  armLease(state, lease.id, lease.expiresAtMs);
   reindex(state, agent);
+}
+
+/** Sets the timer of a lease; an earlier one, if there is one, no longer counts. */
+export function armLease(state: PoolState, leaseId: string, atMs: number): void {
+  state.leaseDueMs.set(leaseId, atMs);
+  state.timers.push({ atMs, kind: 'leaseEnd', id: leaseId });
 }
 
 /** Brings a task that has not ended into memory, new or loaded. */

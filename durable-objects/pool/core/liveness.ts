@@ -1,7 +1,7 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { SESSION_REPLACED } from '../../../shared/schemas/session.ts';
 import { endLease, removeAgent } from './leases.ts';
-import { isSelectable, reindex, type LiveAgent } from './state.ts';
+import { isSelectable, reindex, type LiveAgent, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 
@@ -49,7 +49,13 @@ export function suspect(step: Step, agent: LiveAgent, why: string): void {
   step.emit({ type: 'agentChanged', agentId: agent.record.id, why: `suspect: ${why}`, patch: { suspectSinceMs: step.nowMs } });
   const waitMs =
     agent.record.onSession && !agent.sessionOpen ? LIMITS.sessionGraceMs : LIMITS.lostAfterMs - LIMITS.suspectAfterMs;
-  step.state.timers.push({ atMs: step.nowMs + waitMs, kind: 'suspectGrace', id: agent.record.id });
+  armGrace(step.state, agent, step.nowMs + waitMs);
+}
+
+/** Sets when a suspect is judged next; an earlier timer no longer counts. */
+export function armGrace(state: PoolState, agent: LiveAgent, atMs: number): void {
+  agent.graceDueMs = atMs;
+  state.timers.push({ atMs, kind: 'suspectGrace', id: agent.record.id });
 }
 
 /** The agent is gone: its leases are revoked (so that its late writes are refused) and its tasks go to others. */
@@ -154,7 +160,7 @@ export function suspectDue(step: Step, agent: LiveAgent): void {
   if (step.nowMs < endAtMs) {
     if (!closed && step.nowMs - aliveAsOfMs(step, agent) <= LIMITS.suspectAfterMs) {
       step.emit({ type: 'agentChanged', agentId: record.id, why: 'recovered', patch: { suspectSinceMs: null } });
-    } else step.state.timers.push({ atMs: endAtMs, kind: 'suspectGrace', id: record.id });
+    } else armGrace(step.state, agent, endAtMs);
     return;
   }
   lose(step, agent, closed ? 'socket closed' : 'silent');

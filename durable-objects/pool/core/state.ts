@@ -20,6 +20,8 @@ export interface LiveAgent {
   pollRoom: number;
   /** Last proof of life by which the agent is judged; a wake counts as one for agents seen lately. */
   aliveAsOfMs: number;
+  /** The one grace timer that counts while the agent is suspect. */
+  graceDueMs: number | null;
   /** Rises with every grant; the smallest is the least recently granted. */
   grantSeq: number;
   countedAs: AgentStatus | null;
@@ -58,6 +60,8 @@ export interface PoolState {
   /** Tasks that a gate has just let into the queue; drained by the step that caused it. */
   readonly letIn: Set<string>;
   readonly timers: TimerHeap;
+  /** The one timer of each lease that counts, never later than its end: renewals leave others behind. */
+  readonly leaseDueMs: Map<string, number>;
   /** Agents that must beat, in the order of their last beat: the head tells whether anyone is overdue. A parked poll is a beat that lasts. */
   readonly beatOrder: Map<string, LiveAgent>;
   readonly agentCounts: AgentCounts;
@@ -92,6 +96,7 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     dependents: new Map(),
     letIn: new Set(),
     timers: new TimerHeap(),
+    leaseDueMs: new Map(),
     beatOrder: new Map(),
     agentCounts: emptyAgentCounts(),
     taskCounts: emptyTaskCounts(),

@@ -19,7 +19,8 @@ export interface Timer {
 
 /**
  * Binary min-heap by time. Entries are never removed in the middle: whoever pops one checks whether it still means
- * anything. That keeps a renewal free of heap work: the old entry fires, sees the later end and is pushed again.
+ * anything. That keeps a renewal free of heap work: the old entry fires, sees the later end and is pushed again. Those that
+ * mean nothing any more are trimmed when there are too many (`trimTimers`).
  */
 export class TimerHeap {
   readonly #heap: Timer[] = [];
@@ -44,6 +45,13 @@ export class TimerHeap {
       i = up;
     }
     heap[i] = timer;
+  }
+
+  /** Keeps only what `counts`. */
+  keep(counts: (timer: Timer) => boolean): void {
+    const kept = this.#heap.filter(counts);
+    this.#heap.length = 0;
+    for (const timer of kept) this.push(timer);
   }
 
   pop(): Timer | undefined {
