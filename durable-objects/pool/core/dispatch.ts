@@ -9,8 +9,9 @@ import { isSelectable, reindex, type LiveAgent } from './state.ts';
 import type { Step } from './step.ts';
 
 /**
- * Ends every command: nothing that waits and could be served is left waiting (I10). New arrivals are tried once each;
- * every agent that became able to work takes the best it fits, in priority order over all demands.
+ * Ends every command: nothing that waits and could be served is left waiting (I10). Every agent that became able to work
+ * takes the best it fits over all demands; then what has arrived is tried on the agents that were free before, the best
+ * first. In this order: an arrival must not take a freed agent from something better that has waited for it.
  */
 export function settle(step: Step): void {
   // Serving may free or lose further agents, which adds to the sets; each round strictly consumes queue or agents.
@@ -19,19 +20,32 @@ export function settle(step: Step): void {
       step.ended.delete(id);
       dependencyEnded(step, id, status);
     }
-    const arrived = [...step.arrived];
-    step.arrived.clear();
-    for (const id of arrived) {
-      const group = step.state.queue.groupOf(id);
-      if (group === undefined) continue;
-      for (let head = next(step, group); head !== undefined && serve(step, head.entry); head = next(step, group));
-    }
     const freed = [...step.freed];
     step.freed.clear();
     for (const id of freed) {
       const agent = step.state.agents.get(id);
       if (agent !== undefined) serveAgent(step, agent);
     }
+    serveArrivals(step);
+  }
+}
+
+function serveArrivals(step: Step): void {
+  const groups = new Set<DemandGroup>();
+  for (const id of step.arrived) {
+    const group = step.state.queue.groupOf(id);
+    if (group !== undefined) groups.add(group);
+  }
+  step.arrived.clear();
+  while (groups.size > 0) {
+    let best: Candidate | undefined;
+    for (const group of groups) {
+      const head = next(step, group);
+      if (head === undefined) groups.delete(group);
+      else if (best === undefined || goesBefore(head, best)) best = head;
+    }
+    if (best === undefined) return;
+    if (!serve(step, best.entry)) groups.delete(best.group);
   }
 }
 
