@@ -1,6 +1,6 @@
 import type { Migration } from '../lib/migrate.ts';
 
-/** Append only: a step that was released keeps its name and its text. `docs/storage-schema.md` explains the columns. */
+/** Append only: a step that was released keeps its name and its text. */
 export const REGISTRY_MIGRATIONS: readonly Migration[] = [
   {
     name: '0001-registry',

@@ -14,7 +14,8 @@ import type { Scaled } from './core/pools.ts';
 import { REGISTRY_MIGRATIONS } from './migrations.ts';
 import { pushConfig } from './push.ts';
 import { Registry } from './registry.ts';
-import type { PlacementRoute, RegistryApi, ShardRef } from './registry-rpc.ts';
+import type { PlacementRoute, ShardRef } from './core/routes.ts';
+import type { RegistryApi } from './registry-rpc.ts';
 import { RegistryStorage } from './storage.ts';
 
 /** Not sooner than this again, whatever the oldest key's age says: a clock that was set back must not make a busy loop. */

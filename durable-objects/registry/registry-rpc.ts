@@ -1,23 +1,7 @@
 import type { FleetError } from '../../shared/errors.ts';
 import type { Result } from '../../shared/result.ts';
-import type { PoolRoute, RegistryRpc, ShardSummary } from '../../shared/rpc.ts';
-
-/** A route with what placement needs; arrays are indexed by shard. */
-export interface PlacementRoute extends PoolRoute {
-  /** Each shard's part of `maxAgents`. Not always an even split: see `core/shares.ts`. */
-  readonly shares: readonly number[];
-  /** Agents of each shard, as last reported. */
-  readonly agents: readonly number[];
-  /** Free slots of each shard, as last reported. */
-  readonly slotsFree: readonly number[];
-  /** Whether lists ask this shard. */
-  readonly inUse: readonly boolean[];
-}
-
-export interface ShardRef {
-  readonly pool: string;
-  readonly shard: number;
-}
+import type { RegistryRpc, ShardSummary } from '../../shared/rpc.ts';
+import type { PlacementRoute, ShardRef } from './core/routes.ts';
 
 /** What the region's Worker asks of the registry beyond the contract between the parts. */
 export interface RegistryApi extends RegistryRpc {

@@ -16,7 +16,7 @@ import {
   type Scaled,
 } from './core/pools.ts';
 import { instances, placementRoute, poolView, regionStatus, shardConfig } from './core/views.ts';
-import type { PlacementRoute, ShardRef } from './registry-rpc.ts';
+import type { PlacementRoute, ShardRef } from './core/routes.ts';
 import type { RegistryStorage } from './storage.ts';
 
 /** Keys looked at by each new key: more than come in, so that the table shrinks while it is in use. */

@@ -2,7 +2,7 @@ import type { FleetError } from '../../shared/errors.ts';
 import { ID_KINDS, parseIdOf } from '../../shared/ids.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Page } from '../../shared/rpc.ts';
-import type { ShardRef } from '../../durable-objects/registry/registry-rpc.ts';
+import type { ShardRef } from '../../durable-objects/registry/core/routes.ts';
 
 /** How many shards are asked at once. Asking ahead is wasted when the page fills early, so few. */
 const ASKED_AT_ONCE = 8;

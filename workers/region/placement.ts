@@ -1,5 +1,5 @@
 import type { PoolRequest } from '../../shared/rpc.ts';
-import type { PlacementRoute } from '../../durable-objects/registry/registry-rpc.ts';
+import type { PlacementRoute } from '../../durable-objects/registry/core/routes.ts';
 
 /** A route whose loads this Worker keeps up between two questions to the registry, by what it has just placed. */
 export type LiveRoute = Omit<PlacementRoute, 'agents' | 'slotsFree' | 'inUse'> & {

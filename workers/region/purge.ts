@@ -1,5 +1,5 @@
 import type { Caller } from '../../shared/rpc.ts';
-import type { ShardRef } from '../../durable-objects/registry/registry-rpc.ts';
+import type { ShardRef } from '../../durable-objects/registry/core/routes.ts';
 import type { RegionPorts } from './region.ts';
 
 /** Objects purged at once. Each one deletes a whole database, which holds the machine's disk for a while. */

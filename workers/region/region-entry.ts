@@ -22,7 +22,7 @@ import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../../durable-objects/env.ts';
 import { logError } from '../../durable-objects/lib/log.ts';
 import { ownRegion } from '../../durable-objects/lib/own-region.ts';
-import type { ShardRef } from '../../durable-objects/registry/registry-rpc.ts';
+import type { ShardRef } from '../../durable-objects/registry/core/routes.ts';
 import { poolStub, registryStub } from '../../durable-objects/stubs.ts';
 import { orOverloaded } from './faults.ts';
 import { listShards } from './lists.ts';

@@ -1,4 +1,4 @@
-import type { PlacementRoute } from '../../durable-objects/registry/registry-rpc.ts';
+import type { PlacementRoute } from '../../durable-objects/registry/core/routes.ts';
 import { liveRoute, type LiveRoute } from './placement.ts';
 
 /** How old a route may be. Shards know the newest configuration themselves, so an old route costs balance, not a limit. */

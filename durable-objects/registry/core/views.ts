@@ -1,5 +1,5 @@
 import type { PoolView, RegionStatusBlock, ShardConfig } from '../../../shared/rpc.ts';
-import type { PlacementRoute, ShardRef } from '../registry-rpc.ts';
+import type { PlacementRoute, ShardRef } from './routes.ts';
 import type { Counters } from './counters.ts';
 import { allPools, desiredOf, isDefaultPool, type PoolConfig, type StoredPools } from './pools.ts';
 

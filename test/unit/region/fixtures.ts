@@ -1,6 +1,6 @@
 import { err, ok } from '../../../shared/result.ts';
 import type { AgentSpec, Caller, PoolReply, PoolRequest } from '../../../shared/rpc.ts';
-import type { PlacementRoute } from '../../../durable-objects/registry/registry-rpc.ts';
+import type { PlacementRoute } from '../../../durable-objects/registry/core/routes.ts';
 import type { Shards } from '../../../workers/region/execute.ts';
 import { liveRoute, type LiveRoute } from '../../../workers/region/placement.ts';
 
