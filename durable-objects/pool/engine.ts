@@ -63,7 +63,8 @@ export class PoolEngine {
   #summaryVersion: number;
   /** Agents whose last beat is newer than what is stored. */
   readonly #unsavedBeats = new Set<string>();
-  readonly #savedSeen = new Map<string, number>();
+  /** When old rows were last removed; stored, so that wakes that follow one another closely cannot put it off for ever. */
+  #prunedAtMs: number;
 
   constructor(storage: PoolStorage, env: EngineEnv, fleet: string, home: Home, config: ShardConfig) {
     this.#storage = storage;
@@ -80,6 +81,7 @@ export class PoolEngine {
     }
     this.state = createState(fleet, home, snapshot?.meta.config ?? config);
     this.#summaryVersion = snapshot?.meta.summaryVersion ?? 0;
+    this.#prunedAtMs = snapshot?.meta.prunedAtMs ?? 0;
     if (snapshot !== null) this.#restore(snapshot);
   }
 
@@ -95,7 +97,7 @@ export class PoolEngine {
       // The stored instant may be far older than the last beat: whoever was seen lately is taken as alive, the others are
       // suspect and have the rest of the time to show life. None is lost by what a row says.
       const seenLately = nowMs - record.lastSeenAtMs <= LIMITS.staleAfterWakeMs;
-      agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, seenLately ? nowMs : nowMs - LIMITS.suspectAfterMs);
+      agent.aliveAsOfMs = seenLately ? nowMs : nowMs - LIMITS.suspectAfterMs;
       if (record.suspectSinceMs !== null) armGrace(state, agent, record.suspectSinceMs);
       if (record.drainDeadlineAtMs !== null)
         state.timers.push({ atMs: record.drainDeadlineAtMs, kind: 'drainDeadline', id: record.id });
@@ -108,7 +110,7 @@ export class PoolEngine {
       addTask(state, task);
     state.letIn.clear();
     for (const [status, n] of Object.entries(snapshot.ended) as [TaskStatus, number][]) state.taskCounts[status] += n;
-    state.timers.push({ atMs: nowMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
+    state.timers.push({ atMs: this.#prunedAtMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
     state.pruneArmed = true;
   }
 
@@ -296,9 +298,10 @@ export class PoolEngine {
     first?.(step);
     const value = within(step, () => body(step));
     if (caller.agentId !== undefined) this.#noteBeat(caller.agentId, step.nowMs);
-    if (step.pruneDue) this.#prune(step.nowMs);
+    // Pruning changes counters, so it counts as a change of the summary; it is no mutation that needs an audit row.
+    const pruned = step.pruneDue && this.#prune(step.nowMs);
     const outcomes = this.#outcomes(step);
-    if (step.events.length === 0) return { value, outcomes };
+    if (step.events.length === 0 && !pruned) return { value, outcomes };
     this.#saveBeats(step);
     this.#summaryVersion += 1;
     this.#storage.write(step.changes, {
@@ -308,7 +311,9 @@ export class PoolEngine {
       lastFence: this.state.lastFence,
       nextTaskSeq: this.state.nextTaskSeq,
       summaryVersion: this.#summaryVersion,
+      prunedAtMs: this.#prunedAtMs,
     });
+    if (step.events.length === 0) return { value, outcomes };
     this.#storage.audit({
       atMs: step.nowMs,
       actor: caller.subject,
@@ -338,18 +343,20 @@ export class PoolEngine {
   }
 
   #timedOut(waiter: Waiter): Outcome {
-    if (waiter.idempotency !== null) this.#waitingKeys.delete(waiter.idempotency.key);
     const why = explain(this.state, demandOfAllocate(waiter.spec));
-    return {
-      type: 'waiterDone',
-      waiterId: waiter.id,
-      reply: err({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` }),
-    };
+    const reply = err({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const);
+    if (waiter.idempotency !== null) {
+      this.#waitingKeys.delete(waiter.idempotency.key);
+      // The caller goes on to another shard now: a repeat must find the grant there.
+      this.#remember(waiter.idempotency, reply);
+    }
+    return { type: 'waiterDone', waiterId: waiter.id, reply };
   }
 
   #granted(step: Step, waiter: Waiter, leaseIds: readonly string[]): Outcome {
     const views = leaseIds.flatMap((id): AllocationView[] => {
-      const lease = this.state.leases.get(id);
+      // The same step may have revoked it again (its agent was quarantined): the caller learns of both.
+      const lease = this.state.leases.get(id) ?? step.changes.leases.get(id);
       return lease === undefined ? [] : [viewOf(step, lease)];
     });
     const reply: PoolReply = ok(views);
@@ -367,18 +374,22 @@ export class PoolEngine {
     this.state.timers.push({ atMs: nowMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
   }
 
-  #prune(nowMs: number): void {
+  /** Removes old rows; answers whether there were any. */
+  #prune(nowMs: number): boolean {
+    this.#prunedAtMs = nowMs;
     const pruned = this.#storage.prune(nowMs, LIMITS.pruneStep);
     for (const [status, n] of Object.entries(pruned.tasks) as [TaskStatus, number][]) this.state.taskCounts[status] -= n;
-    if (pruned.nextAtMs === null) return;
+    if (pruned.nextAtMs === null) return pruned.rows > 0;
     this.state.pruneArmed = true;
     // Full steps follow one another soon; otherwise once the next row is due, but not for each row by itself.
     const restMs = pruned.rows >= LIMITS.pruneStep ? 100 : LIMITS.sweepIntervalMs;
     this.state.timers.push({ atMs: Math.max(pruned.nextAtMs, nowMs + restMs), kind: 'prune', id: '' });
+    return pruned.rows > 0;
   }
 
   #noteBeat(agentId: string, nowMs: number): void {
-    if (nowMs - (this.#savedSeen.get(agentId) ?? 0) >= LIMITS.lastSeenStoreMs) this.#unsavedBeats.add(agentId);
+    const agent = this.state.agents.get(agentId);
+    if (agent !== undefined && nowMs - agent.seenStoredAtMs >= LIMITS.lastSeenStoreMs) this.#unsavedBeats.add(agentId);
   }
 
   /** Last-seen instants ride along with a commit that happens anyway. */
@@ -386,11 +397,9 @@ export class PoolEngine {
     for (const id of this.#unsavedBeats) {
       this.#unsavedBeats.delete(id);
       const agent = this.state.agents.get(id);
-      if (agent === undefined) this.#savedSeen.delete(id);
-      else {
-        step.changes.agents.set(id, agent.record);
-        this.#savedSeen.set(id, agent.record.lastSeenAtMs);
-      }
+      if (agent === undefined) continue;
+      step.changes.agents.set(id, agent.record);
+      agent.seenStoredAtMs = agent.record.lastSeenAtMs;
     }
   }
 }

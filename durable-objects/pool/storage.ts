@@ -15,6 +15,8 @@ export interface ShardMeta {
   readonly nextTaskSeq: number;
   /** Rises with every commit that may have changed a counter; the registry keeps the highest it saw. */
   readonly summaryVersion: number;
+  /** When rows past their time were last removed. */
+  readonly prunedAtMs: number;
 }
 
 /** What memory is rebuilt from: live things only, and how many ended ones there are. */

@@ -146,6 +146,7 @@ export function addAgent(state: PoolState, record: AgentRecord): LiveAgent {
     sessionOpen: false,
     pollRoom: 0,
     aliveAsOfMs: record.lastSeenAtMs,
+    seenStoredAtMs: record.lastSeenAtMs,
     graceDueMs: null,
     grantSeq: 0,
     countedAs: null,

@@ -124,7 +124,7 @@ export function awaken(step: Step, openSessions: ReadonlySet<string>): void {
     const open = openSessions.has(record.id);
     if (open && record.onSession) {
       agent.sessionOpen = true;
-      agent.aliveAsOfMs = Math.max(record.lastSeenAtMs, step.ctx.lastPongAtMs(record.id) ?? step.nowMs);
+      agent.aliveAsOfMs = Math.min(step.nowMs, Math.max(record.lastSeenAtMs, step.ctx.lastPongAtMs(record.id) ?? step.nowMs));
       reindex(step.state, agent);
       // What fell due during the sleep is served in this very step.
       step.freed.add(record.id);

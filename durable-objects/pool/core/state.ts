@@ -20,6 +20,8 @@ export interface LiveAgent {
   pollRoom: number;
   /** Last proof of life by which the agent is judged; a wake counts as one for agents seen lately. */
   aliveAsOfMs: number;
+  /** The last sign of life that is stored; a beat is not worth a commit of its own. */
+  seenStoredAtMs: number;
   /** The one grace timer that counts while the agent is suspect. */
   graceDueMs: number | null;
   /** Rises with every grant; the smallest is the least recently granted. */
