@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startLocalFleet, type LocalFleet } from '../../scripts/local/fleet.ts';
-import type { Agent, Allocation, Assignment, Task } from '../../client/src/types.ts';
+import type { Agent, Assignment } from '../../shared/schemas/agents.ts';
+import type { Allocation } from '../../shared/schemas/allocations.ts';
+import type { Task } from '../../shared/schemas/tasks.ts';
 
 const REGION = 'eu-west-1';
 const ROUNDS = 4;
