@@ -11,11 +11,17 @@ export interface AllowedRegions {
   readonly tiers: readonly (readonly RegionId[])[];
 }
 
+/** A residency rule as `ResidencySchema` reads it. */
+export interface ResidencyRule {
+  readonly allowed: readonly string[];
+  readonly enforcement: Residency['enforcement'];
+}
+
 /** What decides residency: the deployment's regions, the fleet's own rule and the one a request brings. */
 export interface ResidencyInput {
   readonly configured: readonly RegionId[];
-  readonly fleet?: Residency | undefined;
-  readonly request?: Residency | undefined;
+  readonly fleet?: ResidencyRule | undefined;
+  readonly request?: ResidencyRule | undefined;
 }
 
 /**
@@ -53,7 +59,10 @@ export function resolveResidency(input: ResidencyInput): Result<AllowedRegions, 
 export const allowedRegions = (allowed: AllowedRegions): readonly RegionId[] => allowed.tiers.flat();
 
 /** The configured regions that a rule names; `null` for no rule. */
-function named(configured: readonly RegionId[], rule: Residency | undefined): Result<ReadonlySet<RegionId> | null, FleetError> {
+function named(
+  configured: readonly RegionId[],
+  rule: ResidencyRule | undefined,
+): Result<ReadonlySet<RegionId> | null, FleetError> {
   if (rule === undefined) return ok(null);
   const found = new Set<RegionId>();
   for (const name of rule.allowed) {
