@@ -1,0 +1,47 @@
+import path from 'node:path';
+import { build, stop } from 'esbuild';
+import { ROOT } from '../checks.ts';
+
+/** One module of a Worker, as Miniflare takes it. */
+export interface WorkerModule {
+  readonly type: 'ESModule' | 'CompiledWasm';
+  readonly path: string;
+  readonly contents: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Bundles Worker entry files the way a deployment does: same resolution, WebAssembly as modules of its own. Nothing is
+ * written to disk. The bundler's service process is stopped afterwards, so that the fleet leaves no child behind.
+ */
+export async function bundleWorkers(entries: readonly string[]): Promise<readonly (readonly WorkerModule[])[]> {
+  try {
+    return await Promise.all(entries.map(bundle));
+  } finally {
+    await stop();
+  }
+}
+
+async function bundle(entry: string): Promise<readonly WorkerModule[]> {
+  const result = await build({
+    entryPoints: [path.join(ROOT, entry)],
+    absWorkingDir: ROOT,
+    outdir: path.join(ROOT, '.build/local'),
+    write: false,
+    bundle: true,
+    format: 'esm',
+    target: 'es2024',
+    conditions: ['workerd', 'worker', 'browser'],
+    external: ['cloudflare:*', 'node:*'],
+    loader: { '.wasm': 'copy' },
+    assetNames: '[name]-[hash]',
+    define: { 'process.env.NODE_ENV': '"production"', 'navigator.userAgent': '"Cloudflare-Workers"' },
+    logLevel: 'warning',
+  });
+  const modules = result.outputFiles.map((file): WorkerModule => ({
+    type: file.path.endsWith('.wasm') ? 'CompiledWasm' : 'ESModule',
+    path: path.basename(file.path),
+    contents: new Uint8Array(file.contents),
+  }));
+  // The first module is the Worker's main one.
+  return modules.toSorted((a, b) => Number(a.type === 'CompiledWasm') - Number(b.type === 'CompiledWasm'));
+}

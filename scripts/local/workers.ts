@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Response, V4WorkerOptions } from 'miniflare';
+import type { RegionId } from '../../regions/table.ts';
+import { PUBLIC_DIR } from '../build-assets.ts';
+import { bundleWorkers } from './bundle.ts';
+import { type Environment, readEnvironments } from './wrangler-config.ts';
+
+export const ROUTER_NAME = 'fleet-router';
+
+/** What differs between the local fleet and a deployment. */
+export interface LocalSettings {
+  readonly regions: readonly RegionId[];
+  /** 0: any free one. */
+  readonly port: number;
+  /** The private key set; the router alone gets it. */
+  readonly signingKeys: string;
+}
+
+/**
+ * The Workers of the local fleet: the router and the selected regions, as `wrangler.toml` declares them. Regions that were
+ * not selected are absent, not merely unused, so that a fleet of one region is what it says.
+ */
+export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOptions[]> {
+  const environments = readEnvironments();
+  const environment = (name: string): Environment => {
+    const found = environments.get(name);
+    if (found === undefined) throw new Error(`wrangler.toml has no environment '${name}'`);
+    return found;
+  };
+  const router = environment('router');
+  const regions = settings.regions.map(environment);
+
+  const entries = [...new Set([router, ...regions].map((entry) => entry.main))];
+  const bundles = await bundleWorkers(entries);
+  const modulesOf = new Map(entries.map((entry, index) => [entry, bundles[index]]));
+
+  const worker = (entry: Environment, bindings: Readonly<Record<string, string>>): V4WorkerOptions => ({
+    name: entry.name,
+    modules: [...(modulesOf.get(entry.main) ?? [])],
+    compatibilityDate: entry.compatibilityDate,
+    // The local runtime has no jurisdictions and throws when asked for one.
+    bindings: { ...entry.vars, APPLY_JURISDICTION: 'false', LOCAL: 'true', ...bindings },
+    durableObjects: Object.fromEntries(
+      (entry.durable_objects?.bindings ?? []).map(({ name, class_name }) => [
+        name,
+        { className: class_name, useSQLite: entry.migrations.some((m) => m.new_sqlite_classes.includes(class_name)) },
+      ]),
+    ),
+  });
+
+  const present = new Set(regions.map((region) => region.name));
+  return [
+    {
+      ...worker(router, { REGIONS: settings.regions.join(','), FLEET_SIGNING_KEYS: settings.signingKeys }),
+      serviceBindings: {
+        ...Object.fromEntries(
+          router.services
+            .filter((service) => present.has(service.service))
+            .map(({ binding, service, entrypoint }) => [binding, { name: service, ...(entrypoint && { entrypoint }) }]),
+        ),
+        // Declared as assets, Miniflare would put a proxy before every request of the router.
+        ...(router.assets && { [router.assets.binding]: serveAsset }),
+      },
+      unsafeDirectSockets: [{ host: '127.0.0.1', port: settings.port }],
+    },
+    ...regions.map((region) => worker(region, {})),
+  ];
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+};
+
+/** The router's `ASSETS` binding, from `.build/public`, which is read at each request so that a rebuild shows. */
+async function serveAsset(request: { readonly url: string; readonly method: string }): Promise<Response> {
+  const { Response } = await import('miniflare');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return new Response(null, { status: 405 });
+  try {
+    // A URL cannot climb above its root, but an encoded slash could once decoded.
+    const file = path.join(PUBLIC_DIR, decodeURIComponent(new URL(request.url).pathname));
+    if (!file.startsWith(PUBLIC_DIR + path.sep)) return new Response(null, { status: 404 });
+    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream' };
+    return new Response(readFileSync(file), { headers });
+  } catch {
+    return new Response(null, { status: 404 });
+  }
+}
