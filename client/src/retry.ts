@@ -41,3 +41,17 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
+
+/** Waits for `event`, but no longer than `ms` or until the signal aborts. Leaves no timer behind that would keep a process. */
+export async function waitAtMost(event: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {
+  const enough = new AbortController();
+  const onAbort = (): void => enough.abort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  try {
+    await Promise.race([event, sleep(ms, enough.signal).catch(() => undefined)]);
+  } finally {
+    enough.abort();
+    signal?.removeEventListener('abort', onAbort);
+  }
+}

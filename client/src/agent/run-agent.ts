@@ -1,7 +1,7 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { drainAgent, unregisterAgent } from '../api/agents.ts';
 import { FleetManager } from '../fleet-manager.ts';
-import { backoffMs, isRetryable, sleep } from '../retry.ts';
+import { backoffMs, isRetryable, sleep, waitAtMost } from '../retry.ts';
 import type { AgentConfig, RegisteredAgent } from '../types.ts';
 import { AgentStoppedError } from './errors.ts';
 import { HeldTasks } from './held-tasks.ts';
@@ -17,6 +17,9 @@ const SHUTDOWN_GRACE_MS = 30_000;
 const FAREWELL_TIMEOUT_MS = 5_000;
 /** How long handlers may take to unwind once their tasks are handed back. */
 const UNWIND_MS = 10_000;
+const UNWIND_HURRIED_MS = 1_000;
+/** Two signals closer than this are one. */
+const REPEATED_SIGNAL_MS = 500;
 
 /**
  * Connects this process to a fleet as an agent and does the tasks it is given, until stopped.
@@ -62,6 +65,7 @@ class AgentRunner {
   #rejectReady!: (error: unknown) => void;
   #current: Registration | null = null;
   #reason: StopReason = 'stopped';
+  #signalledAt = 0;
   readonly #hurry = new AbortController();
 
   constructor(options: RunAgentOptions) {
@@ -78,9 +82,7 @@ class AgentRunner {
   async run(): Promise<StopReason> {
     const { signal, handleSignals = true } = this.#options;
     const onAbort = (): void => this.stop('stopped');
-    const removeListener = handleSignals
-      ? onShutdownSignal(() => this.stop('stopped', this.#stopping.signal.aborted ? 0 : undefined))
-      : () => undefined;
+    const removeListener = handleSignals ? onShutdownSignal(() => this.#signalled()) : () => undefined;
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted) onAbort();
     try {
@@ -110,6 +112,14 @@ class AgentRunner {
     this.#reason = reason;
     this.#stopping.abort(new AgentStoppedError('The agent is stopping'));
     if (this.#current !== null) void this.#leave(this.#current, graceMs);
+  }
+
+  #signalled(): void {
+    const now = performance.now();
+    // A package manager passes Ctrl-C on to a process that the terminal has signalled already.
+    const again = this.#stopping.signal.aborted && now - this.#signalledAt > REPEATED_SIGNAL_MS;
+    if (!this.#stopping.signal.aborted) this.#signalledAt = now;
+    this.stop('stopped', again ? 0 : undefined);
   }
 
   /** The first registration fails fast, so that a mistake shows; a later one waits for the fleet to come back. */
@@ -183,14 +193,14 @@ class AgentRunner {
     link.quiesce();
     if (tasks.size > 0 && !this.#hurry.signal.aborted) {
       const deadlineMs = Math.min(graceMs + FAREWELL_TIMEOUT_MS, LIMITS.drainDeadlineMs);
-      if (this.#reason === 'stopped') await drainAgent(this.#fleet.http, agent.id, deadlineMs, limits).catch(() => undefined);
-      await Promise.race([tasks.idle(), sleep(graceMs, this.#hurry.signal).catch(() => undefined)]);
+      if (this.#reason === 'stopped') void drainAgent(this.#fleet.http, agent.id, deadlineMs, limits).catch(() => undefined);
+      await waitAtMost(tasks.idle(), graceMs, this.#hurry.signal);
     }
     const force = tasks.size > 0;
     tasks.allLost(new AgentStoppedError('The agent stopped before the task was done'));
     await unregisterAgent(this.#fleet.http, agent.id, force, limits).catch(() => undefined);
     // Handlers clean up, child processes are ended; but one that heeds no signal does not keep the agent.
-    if (force) await Promise.race([tasks.idle(), sleep(UNWIND_MS)]);
+    if (force) await waitAtMost(tasks.idle(), this.#hurry.signal.aborted ? UNWIND_HURRIED_MS : UNWIND_MS);
     link.close();
   }
 

@@ -44,23 +44,35 @@ export const getTask = (
 
 /** Long polls until the task ends. `timeoutMs` bounds the whole wait here; without it, only the task's own limits do. */
 export async function waitForTask(http: HttpClient, id: string, options: CallOptions = {}): Promise<Task> {
-  const startedAt = performance.now();
-  let answeredAt = startedAt;
+  const { signal, timeoutMs } = options;
+  if (timeoutMs === undefined) return pollTask(http, id, Number.POSITIVE_INFINITY, signal);
+  signal?.throwIfAborted();
+  const limit = new AbortController();
+  const onAbort = (): void => limit.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const timer = setTimeout(() => limit.abort(new TimeoutError(`Task ${id} has not ended within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    return await pollTask(http, id, timeoutMs, limit.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+async function pollTask(http: HttpClient, id: string, withinMs: number, signal: AbortSignal | undefined): Promise<Task> {
+  const endAt = performance.now() + withinMs;
+  let answeredAt = performance.now();
   for (let failures = 0; ;) {
-    const leftMs =
-      options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : options.timeoutMs - (performance.now() - startedAt);
-    if (leftMs <= 0) throw new TimeoutError(`Task ${id} has not ended within ${options.timeoutMs} ms`);
     try {
-      const waitMs = Math.min(LIMITS.waitMsMax, Math.ceil(leftMs));
-      const task = await getTask(http, id, { signal: options.signal, retries: 0, waitMs });
+      const waitMs = Math.max(0, Math.min(LIMITS.waitMsMax, Math.ceil(endAt - performance.now())));
+      const task = await getTask(http, id, { signal, retries: 0, waitMs });
       if (hasEnded(task)) return task;
       failures = 0;
       answeredAt = performance.now();
     } catch (error) {
-      if (!isRetryable(error) || performance.now() - answeredAt > OUTAGE_MAX_MS) throw error;
+      if (signal?.aborted || !isRetryable(error) || performance.now() - answeredAt > OUTAGE_MAX_MS) throw error;
       failures++;
-      const pauseMs = retryDelayMs(error, failures, Math.random()) ?? backoffMs(failures, 1);
-      await sleep(Math.min(pauseMs, Math.max(0, leftMs)), options.signal);
+      await sleep(retryDelayMs(error, failures, Math.random()) ?? backoffMs(failures, 1), signal);
     }
   }
 }

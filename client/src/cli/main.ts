@@ -54,7 +54,7 @@ export function program(): Command {
     tokenCommand(),
     doctorCommand(),
   ];
-  for (const command of commands) fleet.addCommand(inherit(command));
+  for (const command of commands) fleet.addCommand(inherit(command, fleet));
   return fleet;
 }
 
@@ -84,9 +84,9 @@ function report(error: unknown, fleet: Command): number {
   return 1;
 }
 
-/** Subcommands throw like the program does, at every depth. */
-function inherit(command: Command): Command {
-  command.exitOverride().showSuggestionAfterError();
-  for (const child of command.commands) inherit(child);
+/** Subcommands throw, help and suggest like the program does, at every depth. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inherit(child, command);
   return command;
 }

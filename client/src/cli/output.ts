@@ -32,7 +32,8 @@ export class Output {
   constructor(format: Format, wantsColor = true) {
     const { NO_COLOR, TERM } = process.env;
     this.format = format;
-    this.colors = pc.createColors(wantsColor && process.stdout.isTTY && (NO_COLOR ?? '') === '' && TERM !== 'dumb');
+    // The library's own guess counts a CI as a terminal.
+    this.colors = pc.createColors(wantsColor && Boolean(process.stdout.isTTY) && (NO_COLOR ?? '') === '' && TERM !== 'dumb');
   }
 
   /** The value as JSON, or what `render` makes of it for a reader. */
