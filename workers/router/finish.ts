@@ -1,0 +1,46 @@
+import { problemResponse } from '../lib/problem.ts';
+import { corsHeaders, mayReadFrom, SECURITY_HEADERS } from './headers.ts';
+import type { RouterConfig } from './env.ts';
+import type { Outcome } from './reply.ts';
+
+/** Longest `instance` of a problem: a hostile URL must not come back whole. */
+const INSTANCE_CHARS_MAX = 256;
+
+interface Facts {
+  readonly request: Request;
+  readonly pathname: string;
+  readonly requestId: string;
+  readonly config: RouterConfig | null;
+}
+
+/** What every reply carries, whatever it says. */
+export function commonHeaders({ request, requestId, config }: Facts): Record<string, string> {
+  const origin = request.headers.get('origin');
+  return {
+    ...SECURITY_HEADERS,
+    'x-request-id': requestId,
+    ...(mayReadFrom(config, origin) ? corsHeaders(origin) : {}),
+  };
+}
+
+/** The one place where an outcome becomes an HTTP response. */
+export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<string, string>> = {}): Response {
+  const headers = { ...commonHeaders(facts), ...extra };
+  if (!outcome.ok) {
+    return problemResponse(outcome.error, {
+      instance: facts.pathname.slice(0, INSTANCE_CHARS_MAX),
+      requestId: facts.requestId,
+      headers,
+    });
+  }
+  const { status, body, region, replayed, contentType, upgraded } = outcome.value;
+  if (region !== undefined) headers['x-fleet-region'] = region;
+  if (replayed === true) headers['idempotency-replayed'] = 'true';
+  if (upgraded !== undefined) {
+    const protocol = upgraded.headers.get('sec-websocket-protocol');
+    if (protocol !== null) headers['sec-websocket-protocol'] = protocol;
+    return new Response(null, { status: 101, webSocket: upgraded.webSocket, headers });
+  }
+  if (body !== null) headers['content-type'] = contentType ?? 'application/json';
+  return new Response(body, { status, headers });
+}

@@ -1,0 +1,53 @@
+import type { RegionId } from '../../regions/table.ts';
+import type { RegionStatusBlock } from '../../shared/rpc.ts';
+import { AGENT_STATUSES } from '../../shared/schemas/agents.ts';
+import type { AgentCounts, FleetStatus, RegionStatus, TaskCounts } from '../../shared/schemas/fleet.ts';
+import { TASK_STATUSES } from '../../shared/schemas/tasks.ts';
+import type { RequestContext } from './context.ts';
+import { callRegion } from './region-calls.ts';
+
+/** A region that takes longer is shown as last seen: status must not hang on the slowest. */
+const STATUS_TIMEOUT_MS = 400;
+/** Blocks remembered per isolate, some 10 kB each. */
+const BLOCKS_MAX = 1_000;
+
+/** What each region of each fleet last said, in this isolate. */
+const LAST = new Map<string, RegionStatusBlock>();
+
+const zeros = <K extends string>(keys: readonly K[]): Record<K, number> => Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
+const noAgents = (): AgentCounts => zeros(['total', ...AGENT_STATUSES]);
+const noTasks = (): TaskCounts => zeros(TASK_STATUSES);
+
+async function blockOf(context: RequestContext, region: RegionId): Promise<RegionStatusBlock> {
+  const name = `${context.caller.fleet}/${region}`;
+  const called = await callRegion(context, region, STATUS_TIMEOUT_MS, (binding) => binding.status(context.caller));
+  if (called.ok) {
+    LAST.delete(name);
+    LAST.set(name, called.value);
+    const oldest = LAST.size > BLOCKS_MAX ? LAST.keys().next().value : undefined;
+    if (oldest !== undefined) LAST.delete(oldest);
+    return called.value;
+  }
+  const last = LAST.get(name);
+  if (last !== undefined) return { ...last, status: { ...last.status, fresh: false } };
+  return { region, status: { agents: noAgents(), tasks: noTasks(), asOfMs: 0, fresh: false }, pools: [] };
+}
+
+/** The whole fleet: each region's block is one moment; one that does not answer is shown as last seen, and says so. */
+export async function fleetStatus(context: RequestContext): Promise<FleetStatus> {
+  const blocks = await Promise.all(context.config.regions.map((region) => blockOf(context, region)));
+  const agents = noAgents();
+  const tasks = noTasks();
+  const regions: Record<string, RegionStatus> = {};
+  for (const { region, status } of blocks) {
+    for (const key of Object.keys(agents) as (keyof AgentCounts)[]) agents[key] += status.agents[key];
+    for (const key of Object.keys(tasks) as (keyof TaskCounts)[]) tasks[key] += status.tasks[key];
+    regions[region] = status;
+  }
+  const pools = blocks
+    .flatMap((block) => block.pools)
+    .sort((a, b) => (a.pool === b.pool ? compare(a.region, b.region) : compare(a.pool, b.pool)));
+  return { fleet: context.claims.fleet, agents, tasks, pools, regions };
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

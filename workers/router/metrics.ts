@@ -1,0 +1,36 @@
+import type { FleetStatus } from '../../shared/schemas/fleet.ts';
+import { AGENT_STATUSES } from '../../shared/schemas/agents.ts';
+import { TASK_STATUSES } from '../../shared/schemas/tasks.ts';
+
+/** The fleet's counters in Prometheus' text format 0.0.4. Label values are names of ours, so nothing in them needs escaping. */
+export function prometheusText(status: FleetStatus): string {
+  const lines: string[] = [];
+  const metric = (name: string, help: string): void => void lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`);
+  const sample = (name: string, labels: Readonly<Record<string, string>>, value: number): void => {
+    const text = Object.entries({ fleet: status.fleet, ...labels })
+      .map(([key, label]) => `${key}="${label}"`)
+      .join(',');
+    lines.push(`${name}{${text}} ${value}`);
+  };
+
+  metric('fleet_agents', 'Agents by region, pool and status.');
+  for (const pool of status.pools) {
+    for (const state of AGENT_STATUSES) sample('fleet_agents', { region: pool.region, pool: pool.pool, status: state }, pool[state]);
+  }
+  metric('fleet_tasks', 'Tasks by region and status.');
+  for (const [region, block] of Object.entries(status.regions)) {
+    for (const state of TASK_STATUSES) sample('fleet_tasks', { region, status: state }, block.tasks[state]);
+  }
+  for (const [name, help, field] of [
+    ['fleet_pool_queued', 'Tasks and allocations waiting in a pool.', 'queued'],
+    ['fleet_pool_min_agents', 'Configured minimum of a pool.', 'minAgents'],
+    ['fleet_pool_max_agents', 'Configured maximum of a pool.', 'maxAgents'],
+    ['fleet_pool_desired_agents', 'Agents a pool should have.', 'desired'],
+  ] as const) {
+    metric(name, help);
+    for (const pool of status.pools) sample(name, { region: pool.region, pool: pool.pool }, pool[field]);
+  }
+  metric('fleet_region_up', 'Whether the region answered.');
+  for (const [region, block] of Object.entries(status.regions)) sample('fleet_region_up', { region }, block.fresh ? 1 : 0);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,206 @@
+import type { RegionId } from '../../regions/table.ts';
+import type { FleetError } from '../../shared/errors.ts';
+import { err, type Result } from '../../shared/result.ts';
+import type { IdempotencyRef, PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
+import { mergeWhys } from '../region/why.ts';
+import type { RequestContext } from './context.ts';
+import { callRegion, PLACING_TIMEOUT_MS } from './region-calls.ts';
+
+/** New work that may go to one of several regions. */
+export interface WorkItem {
+  readonly pool: string;
+  /** At least one, in the order to try them. */
+  readonly order: readonly RegionId[];
+  /** What is asked of each region while others may follow: it neither waits nor queues. */
+  readonly tried: PoolCommand;
+  /** What is asked of the first region that can be reached when all have refused; null when their refusal is the answer. */
+  readonly settled: PoolCommand | null;
+  /** How long `settled` may take beyond an ordinary call. */
+  readonly waitMs: number;
+  readonly idempotency: IdempotencyRef | null;
+  /** Whether a refusal for want of room sends it on to the next region; otherwise only trouble there does. */
+  readonly passes: boolean;
+}
+
+export interface Placed {
+  readonly reply: PoolReply;
+  /** The region that answered; null when none did. */
+  readonly region: RegionId | null;
+}
+
+/** Refusals after which another region may still say yes. */
+const PASSABLE: ReadonlySet<FleetError['kind']> = new Set(['no_capacity', 'queue_full']);
+
+interface Step {
+  readonly region: RegionId;
+  readonly command: PoolCommand;
+  readonly waitMs: number;
+  readonly passOnRefusal: boolean;
+}
+
+/** One item on its way through the regions: first what may be passed on, then, if all refused, where it waits or queues. */
+class Journey {
+  readonly item: WorkItem;
+  #steps: Step[];
+  #settling: boolean;
+  readonly #refusedBy = new Map<RegionId, FleetError>();
+  #fault: FleetError | null = null;
+  #poolMissing: FleetError | null = null;
+  placed: Placed | null = null;
+
+  constructor(item: WorkItem) {
+    this.item = item;
+    // With one candidate there is nothing to try first.
+    this.#settling = item.order.length === 1;
+    this.#steps = this.#settling ? this.#settleSteps(item.order) : item.order.map((region, i) => this.#tryStep(region, i));
+  }
+
+  #tryStep(region: RegionId, i: number): Step {
+    const { passes, settled, order, tried } = this.item;
+    return { region, command: tried, waitMs: 0, passOnRefusal: passes && (settled !== null || i < order.length - 1) };
+  }
+
+  #settleSteps(regions: readonly RegionId[]): Step[] {
+    const { settled, tried, waitMs } = this.item;
+    return regions.map((region) => ({ region, command: settled ?? tried, waitMs, passOnRefusal: false }));
+  }
+
+  get step(): Step {
+    const [step] = this.#steps;
+    if (step === undefined) throw new Error('the journey has ended');
+    return step;
+  }
+
+  get request(): PoolRequest {
+    const { command, passOnRefusal } = this.step;
+    const { idempotency } = this.item;
+    if (idempotency === null) return { command };
+    return { command, idempotency: passOnRefusal ? { ...idempotency, passOnRefusal } : idempotency };
+  }
+
+  /** Takes the answer to `request`; afterwards either `placed` is set or there is a next step. */
+  take(answer: Result<PoolReply, FleetError>): void {
+    const { region } = this.step;
+    this.#steps.shift();
+    if (!answer.ok) this.#fault = answer.error;
+    else if (answer.value.ok) return this.#end(answer.value, region);
+    else {
+      const { error } = answer.value;
+      if (error.kind === 'overloaded' || error.kind === 'region_unavailable') this.#fault = error;
+      else if (error.kind === 'pool_not_found') this.#poolMissing = error;
+      else if (!this.item.passes || !PASSABLE.has(error.kind)) return this.#end(answer.value, region);
+      else {
+        this.#refusedBy.set(region, error);
+        // Whoever let it wait in vain has answered for all; only one that failed is followed by another.
+        if (this.#settling) this.#steps = [];
+      }
+    }
+    if (this.#steps.length > 0) return;
+    if (!this.#settling && this.item.settled !== null && this.#refusedBy.size > 0) {
+      this.#settling = true;
+      this.#steps = this.#settleSteps([...this.#refusedBy.keys()]);
+      return;
+    }
+    const error = this.#refusal() ?? this.#fault ?? this.#poolMissing ?? NO_ANSWER;
+    this.#end(err(error), null);
+  }
+
+  /** What the regions said together: the first one's refusal, with the agents of all counted in `why`. */
+  #refusal(): FleetError | null {
+    const refusals = [...this.#refusedBy.values()];
+    const first = refusals.find((error) => error.kind === 'no_capacity') ?? refusals[0];
+    if (first?.kind !== 'no_capacity') return first ?? null;
+    const whys = refusals.flatMap((error) => (error.kind === 'no_capacity' && error.why !== undefined ? [error.why] : []));
+    const why = mergeWhys(whys.toReversed());
+    return why === undefined ? first : { ...first, why };
+  }
+
+  #end(reply: PoolReply, region: RegionId | null): void {
+    this.placed = { reply, region };
+  }
+
+  /** Regions that hold a mark of this item's key although nobody took it. */
+  get marked(): readonly RegionId[] {
+    const everywhere = this.placed?.region === null && this.item.idempotency !== null && this.item.order.length > 1;
+    return everywhere ? [...this.#refusedBy.keys()] : [];
+  }
+}
+
+/**
+ * Finds each item a region: one call per region and pool in each round, all at once, until every item is placed or refused
+ * everywhere. Answers in the order of the items.
+ */
+export async function placeWork(context: RequestContext, items: readonly WorkItem[]): Promise<readonly Placed[]> {
+  const journeys = items.map((item) => new Journey(item));
+  for (let open = journeys; open.length > 0; open = open.filter((journey) => journey.placed === null)) {
+    const groups = open.length === 1 ? [open] : groupByTarget(open);
+    await Promise.all(groups.map((group) => call(context, group)));
+  }
+  await forgetMarks(context, journeys);
+  return journeys.map((journey) => journey.placed as Placed);
+}
+
+/** What waits goes by itself: it must not hold back what does not. */
+function groupByTarget(journeys: readonly Journey[]): readonly (readonly Journey[])[] {
+  const target = ({ step, item }: Journey): string => `${step.region}\n${item.pool}\n${step.waitMs > 0}`;
+  return [...Map.groupBy(journeys, target).values()];
+}
+
+async function call(context: RequestContext, group: readonly Journey[]): Promise<void> {
+  const first = group[0];
+  if (first === undefined) return;
+  const { item } = first;
+  const { region } = first.step;
+  const waitMs = Math.max(...group.map((journey) => journey.step.waitMs));
+  const requests = group.map((journey) => journey.request);
+  const done = waitMs > 0 ? withdrawOnLeave(context, region, item.pool, requests.map(({ command }) => command)) : null;
+  const called = await callRegion(context, region, PLACING_TIMEOUT_MS + waitMs, (binding) =>
+    binding.execute(context.caller, item.pool, null, requests),
+  );
+  done?.(called.ok);
+  for (const [i, journey] of group.entries()) {
+    const reply = called.ok ? called.value[i] : undefined;
+    journey.take(reply === undefined ? (called.ok ? err(NO_ANSWER) : called) : { ok: true, value: reply });
+  }
+}
+
+const NO_ANSWER: FleetError = { kind: 'internal', detail: 'The region gave no answer.' };
+
+/** A caller that leaves takes its place in the queue along; so does a wait whose answer never came. */
+function withdrawOnLeave(
+  context: RequestContext,
+  region: RegionId,
+  pool: string,
+  commands: readonly PoolCommand[],
+): (answered: boolean) => void {
+  const withdraw = (): void => {
+    const waiters = commands.flatMap((command) => (command.type === 'allocate' ? [command.waiterId] : []));
+    const work = waiters.map((waiterId) =>
+      callRegion(context, region, PLACING_TIMEOUT_MS, (binding) => binding.withdraw(context.caller, pool, null, waiterId)),
+    );
+    context.execution.waitUntil(Promise.all(work));
+  };
+  const { signal } = context.request;
+  signal.addEventListener('abort', withdraw);
+  return (answered) => {
+    signal.removeEventListener('abort', withdraw);
+    if (!answered) withdraw();
+  };
+}
+
+/** When nobody took a keyed item, its marks are cleared, so that a repeat is tried everywhere again. */
+async function forgetMarks(context: RequestContext, journeys: readonly Journey[]): Promise<void> {
+  const targets = new Map<string, { readonly region: RegionId; readonly pool: string; readonly keys: string[] }>();
+  for (const { item, marked } of journeys) {
+    for (const region of marked) {
+      const name = `${region}\n${item.pool}`;
+      const target = targets.get(name) ?? { region, pool: item.pool, keys: [] };
+      if (item.idempotency !== null) target.keys.push(item.idempotency.key);
+      targets.set(name, target);
+    }
+  }
+  if (targets.size === 0) return;
+  const forget = ({ region, pool, keys }: { region: RegionId; pool: string; keys: string[] }): Promise<unknown> =>
+    callRegion(context, region, PLACING_TIMEOUT_MS, (binding) => binding.forgetKeys(context.caller, pool, keys));
+  await Promise.all([...targets.values()].map(forget));
+}

@@ -1,0 +1,65 @@
+import { within } from '../../durable-objects/lib/within.ts';
+import type { RegionBinding } from '../../durable-objects/fleet/env.ts';
+import type { RegionId } from '../../regions/table.ts';
+import type { FleetError } from '../../shared/errors.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type { IdempotencyRef, PoolCommand, PoolReply } from '../../shared/rpc.ts';
+import { errorText, log } from '../lib/log.ts';
+import { bindingOf, type PathId, type RequestContext } from './context.ts';
+
+/** A region that takes longer has failed for new work, which can go elsewhere: the next one is asked in under 5 s. */
+export const PLACING_TIMEOUT_MS = 4_500;
+/** What only one region can answer is waited for longer: there is nowhere else to ask. */
+export const OWN_TIMEOUT_MS = 15_000;
+
+/**
+ * One call to a region. Expected refusals are values inside `T`; a call that fails or takes too long means that the region
+ * is in trouble, and whether it did the work is not known.
+ */
+export async function callRegion<T>(
+  context: Pick<RequestContext, 'config' | 'requestId'>,
+  region: RegionId,
+  timeoutMs: number,
+  call: (binding: RegionBinding) => Promise<T>,
+): Promise<Result<T, FleetError>> {
+  try {
+    return ok(await within(timeoutMs, call(bindingOf(context.config, region))));
+  } catch (error) {
+    log('error', 'region call failed', { requestId: context.requestId, region, error: errorText(error) });
+    return err(faultOf(error, region));
+  }
+}
+
+/** As `callRegion`, for methods that answer a `Result` themselves. */
+export async function askRegion<T>(
+  context: Pick<RequestContext, 'config' | 'requestId'>,
+  region: RegionId,
+  timeoutMs: number,
+  call: (binding: RegionBinding) => Promise<Result<T, FleetError>>,
+): Promise<Result<T, FleetError>> {
+  const called = await callRegion(context, region, timeoutMs, call);
+  return called.ok ? called.value : called;
+}
+
+/** Runs one command on the shard that its id names. */
+export async function executeAt(
+  context: RequestContext,
+  id: PathId,
+  command: PoolCommand,
+  idempotency: IdempotencyRef | null,
+): Promise<PoolReply> {
+  const request = idempotency === null ? { command } : { command, idempotency };
+  const called = await callRegion(context, id.region, OWN_TIMEOUT_MS, (binding) =>
+    binding.execute(context.caller, id.pool, id.shard, [request]),
+  );
+  if (!called.ok) return called;
+  return called.value[0] ?? err({ kind: 'internal', detail: 'The region gave no answer.' });
+}
+
+/** The platform marks an object that is asked too much; asking again at once would make it worse. */
+function faultOf(error: unknown, region: RegionId): FleetError {
+  const overloaded = typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true;
+  return overloaded
+    ? { kind: 'overloaded', retryAfterMs: 1_000, detail: 'Too many requests at once.' }
+    : { kind: 'region_unavailable', region, retryAfterMs: 1_000, detail: `Region ${region} does not answer.` };
+}
