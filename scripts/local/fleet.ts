@@ -15,6 +15,8 @@ export interface LocalFleetOptions {
   readonly stateDir: string;
   /** Default: all of the table. */
   readonly regions?: readonly RegionId[];
+  /** Variables of `wrangler.toml` with other values, such as `LOG_LEVEL`. */
+  readonly vars?: Readonly<Record<string, string>>;
   /** Keeps the Workers' log lines, and word of restarts, off stderr. */
   readonly quiet?: boolean;
   /** Deaths of the runtime within a minute that are mended; a test that kills it on purpose may allow more. Default: 5. */
@@ -85,7 +87,7 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
     const keys = await openSigningKeys(state);
     // Loading Miniflare takes a third of a second of this process, in which the bundler's process does its part.
     const [workers, miniflare, adminToken] = await Promise.all([
-      localWorkers({ regions, port: options.port ?? 0, signingKeys: keysAsSecret(keys) }),
+      localWorkers({ regions, port: options.port ?? 0, signingKeys: keysAsSecret(keys), vars: options.vars ?? {} }),
       import('miniflare'),
       openAdminToken(state, keys),
     ]);

@@ -15,6 +15,8 @@ export interface LocalSettings {
   readonly port: number;
   /** The private key set; the router alone gets it. */
   readonly signingKeys: string;
+  /** Variables with other values than in `wrangler.toml`; each Worker gets those that it declares there. */
+  readonly vars: Readonly<Record<string, string>>;
 }
 
 /**
@@ -40,7 +42,13 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
     modules: [...(modulesOf.get(entry.main) ?? [])],
     compatibilityDate: entry.compatibilityDate,
     // The local runtime has no jurisdictions and throws when asked for one.
-    bindings: { ...entry.vars, APPLY_JURISDICTION: 'false', LOCAL: 'true', ...bindings },
+    bindings: {
+      ...entry.vars,
+      ...Object.fromEntries(Object.entries(settings.vars).filter(([name]) => Object.hasOwn(entry.vars, name))),
+      APPLY_JURISDICTION: 'false',
+      LOCAL: 'true',
+      ...bindings,
+    },
     durableObjects: Object.fromEntries(
       (entry.durable_objects?.bindings ?? []).map(({ name, class_name }) => [
         name,
