@@ -9,7 +9,8 @@ import type { RegistryApi } from './registry/registry-rpc.ts';
  * never travels without its region, and a region other than the Worker's own is refused rather than looked up.
  */
 
-const FLEET_NAME = /^[a-z][a-z0-9-]{0,62}$/;
+/** A fleet's name; after a deletion with the number of its generation, which has objects of its own. */
+const FLEET_NAME = /^[a-z][a-z0-9-]{0,62}(?:~[1-9][0-9]{0,8})?$/;
 type PoolStub = PoolRpc & { fetch(request: Request): Promise<Response> };
 
 /** `<region>/<fleet>/<pool>/<shard>` */

@@ -41,6 +41,7 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
     name: entry.name,
     modules: [...(modulesOf.get(entry.main) ?? [])],
     compatibilityDate: entry.compatibilityDate,
+    compatibilityFlags: entry.compatibility_flags,
     // The local runtime has no jurisdictions and throws when asked for one.
     bindings: {
       ...entry.vars,

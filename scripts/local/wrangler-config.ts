@@ -11,6 +11,7 @@ import { ROOT } from '../checks.ts';
 const EnvironmentSchema = z.object({
   name: z.string(),
   main: z.string().optional(),
+  compatibility_flags: z.array(z.string()).default([]),
   vars: z.record(z.string(), z.string()).default({}),
   services: z.array(z.object({ binding: z.string(), service: z.string(), entrypoint: z.string().optional() })).default([]),
   durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }).optional(),

@@ -33,10 +33,10 @@ describe('wrangler.toml', () => {
     expect(new Set(router.definedEnvironments)).toEqual(new Set(['router', ...REGIONS.map((region) => region.id)]));
   });
 
-  it('uses one compatibility date, observability and no compatibility flags everywhere', () => {
+  it('uses one compatibility date and observability everywhere, and no compatibility flag but the router’s one', () => {
     for (const config of [router, ...regions.map((entry) => entry.config)]) {
       expect(config.compatibility_date).toBe('2026-10-15');
-      expect(config.compatibility_flags).toEqual([]);
+      expect(config.compatibility_flags).toEqual(config === router ? ['enable_request_signal'] : []);
       expect(config.observability?.enabled).toBe(true);
     }
   });
