@@ -2,6 +2,7 @@ import type { Caller, ShardSummary } from '../../shared/rpc.ts';
 import type { RegionEnv } from '../env.ts';
 import type { GroupCommit } from '../lib/group-commit.ts';
 import { logError } from '../lib/log.ts';
+import { disposable } from '../lib/disposable.ts';
 import { within } from '../lib/within.ts';
 import { poolStub } from '../stubs.ts';
 import type { Registry } from './registry.ts';
@@ -33,7 +34,8 @@ export async function pushConfig({ env, registry, commit }: Parts, caller: Calle
       const home = { region: env.REGION, pool, shard };
       try {
         const answer = poolStub(env, caller.fleet, home).configure(caller.fleet, home, config, caller);
-        confirmed.set(shard, await within(PUSH_TIMEOUT_MS, answer));
+        using summary = disposable(await within(PUSH_TIMEOUT_MS, answer));
+        confirmed.set(shard, summary.value);
       } catch (error) {
         logError('shard not configured', error, { pool, shard, requestId: caller.requestId });
       }

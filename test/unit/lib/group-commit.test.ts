@@ -237,4 +237,17 @@ describe('faults', () => {
     expect(faults).toEqual([lost]);
     expect(log).toEqual(['a: Error: disk', 'b: Error: disk']);
   });
+
+  it('closed, it takes nothing more, and a commit in flight still answers', async () => {
+    const { storage, commit, faults, log, write } = setUp();
+    void write('a');
+    void write('b');
+    commit.close(new Error('over'));
+    void write('c');
+    await storage.settle();
+    expect(storage.rows).toEqual(['a']);
+    expect(log).toEqual(['b: Error: over', 'c: Error: over', 'a']);
+    expect(faults).toEqual([]);
+    expect(storage.syncing).toBe(0);
+  });
 });
