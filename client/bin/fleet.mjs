@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const source = path.join(root, 'src', 'cli', 'main.ts');
-const built = path.join(root, 'cli.js');
+const built = path.join(root, 'client', 'src', 'cli', 'main.js');
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 async function entry() {

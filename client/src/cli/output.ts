@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { ApiError, type FleetError } from '../errors.ts';
@@ -33,7 +34,7 @@ export class Output {
     const { NO_COLOR, TERM } = process.env;
     this.format = format;
     // The library's own guess counts a CI as a terminal.
-    this.colors = pc.createColors(wantsColor && Boolean(process.stdout.isTTY) && (NO_COLOR ?? '') === '' && TERM !== 'dumb');
+    this.colors = pc.createColors(wantsColor && isatty(1) && (NO_COLOR ?? '') === '' && TERM !== 'dumb');
   }
 
   /** The value as JSON, or what `render` makes of it for a reader. */

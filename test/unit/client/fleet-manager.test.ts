@@ -8,6 +8,9 @@ import {
   TimeoutError,
 } from '../../../client/src/index.ts';
 import { FakeFleet, type Handler, agentBody, allocationBody, inTurn, problem, taskBody } from './lib/fake-fleet.ts';
+import { eventually } from './lib/eventually.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 let fake: FakeFleet | null = null;
 afterEach(async () => {
@@ -163,7 +166,7 @@ describe('allocations', () => {
       return ++renewals < 3 ? { body: allocationBody('alc.1') } : problem(409, 'lease_superseded');
     });
     const allocation = await fleet.allocateAgent({ pool: 'coder', leaseMs: 1_000 }, { keepAlive: true });
-    await vi.waitFor(() => expect(allocation.signal.aborted).toBe(true), 5_000);
+    await eventually(() => expect(allocation.signal.aborted).toBe(true));
     expect(allocation.signal.reason).toBeInstanceOf(LeaseSupersededError);
     expect(renewals).toBe(3);
     expect(bodies('POST /v1/allocations/alc.1/renew')?.[0]).toEqual({ fencingToken: 7, leaseMs: 1_000 });
@@ -175,7 +178,7 @@ describe('allocations', () => {
     );
     const startedAt = performance.now();
     const allocation = await fleet.allocateAgent({ pool: 'coder', leaseMs: 1_500 }, { keepAlive: true });
-    await vi.waitFor(() => expect(allocation.signal.aborted).toBe(true), 5_000);
+    await eventually(() => expect(allocation.signal.aborted).toBe(true));
     expect(performance.now() - startedAt).toBeLessThan(1_500);
   });
 
@@ -341,7 +344,7 @@ describe('lifecycle', () => {
   test('shutdown ends waits', async () => {
     const fleet = await fleetOf(() => 'hang');
     const waiting = expect(fleet.waitForTask('tsk.1')).rejects.toThrow(/shut down/);
-    await vi.waitFor(() => expect(fake?.seen).toHaveLength(1));
+    await eventually(() => expect(fake?.seen).toHaveLength(1));
     await fleet.shutdown();
     await waiting;
   });

@@ -9,6 +9,9 @@ import {
 } from '../../../client/src/errors.ts';
 import { HttpClient } from '../../../client/src/http.ts';
 import { FakeFleet, type Handler, inTurn, problem } from './lib/fake-fleet.ts';
+import { eventually } from './lib/eventually.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 let fake: FakeFleet | null = null;
 afterEach(async () => {
@@ -173,7 +176,7 @@ describe('http', () => {
       const stop = new AbortController();
       const answer = http.send(READ, { signal: stop.signal });
       const failed = expect(answer).rejects.toThrow('enough');
-      await vi.waitFor(() => expect(fake?.seen).toHaveLength(1));
+      await eventually(() => expect(fake?.seen).toHaveLength(1));
       stop.abort(new Error('enough'));
       await failed;
       await expect(http.send(READ, { signal: stop.signal })).rejects.toThrow('enough');
@@ -186,7 +189,7 @@ describe('http', () => {
     const http = await clientOf(() => 'hang');
     const answer = http.send(READ);
     const failed = expect(answer).rejects.toThrow(/shut down/);
-    await vi.waitFor(() => expect(fake?.seen).toHaveLength(1));
+    await eventually(() => expect(fake?.seen).toHaveLength(1));
     http.close();
     await failed;
     await expect(http.send(READ)).rejects.toBeInstanceOf(FleetError);

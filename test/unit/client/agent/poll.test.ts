@@ -10,6 +10,9 @@ import {
 } from '../../../../client/src/index.ts';
 import { FakeFleet, type Reply, type Seen, agentBody, problem } from '../lib/fake-fleet.ts';
 import { assignment } from '../lib/fake-sessions.ts';
+import { eventually } from '../lib/eventually.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 let fake: FakeFleet;
 let agent: RunningAgent | null = null;
@@ -63,7 +66,7 @@ function run(handler: RunAgentOptions['handler'], more: Partial<RunAgentOptions>
   });
   return agent;
 }
-const asked = (route: string) => vi.waitFor(() => fake.to(route)[0] ?? Promise.reject(new Error(`no ${route} yet`)), 3_000);
+const asked = (route: string) => eventually(() => fake.to(route)[0] ?? Promise.reject(new Error(`no ${route} yet`)));
 const untilAborted = (task: AgentTask) =>
   new Promise((_, reject) => task.signal.addEventListener('abort', () => reject(task.signal.reason as Error), { once: true }));
 
@@ -83,22 +86,22 @@ describe('polling', () => {
     queue.push(...['a', 'b', 'c'].map((id) => assignment(id)));
     const ends: (() => void)[] = [];
     run((task) => Promise.race([new Promise<void>((resolve) => ends.push(resolve)), untilAborted(task)]), { concurrency: 2 });
-    await vi.waitFor(() => expect(ends).toHaveLength(2));
+    await eventually(() => expect(ends).toHaveLength(2));
     expect((await asked('POST /v1/agents/agt.1/poll')).body).toMatchObject({ max: 2 });
     const polls = fake.to('POST /v1/agents/agt.1/poll').length;
-    await vi.waitFor(() => expect(fake.to('POST /v1/agents/agt.1/heartbeat').length).toBeGreaterThanOrEqual(2));
+    await eventually(() => expect(fake.to('POST /v1/agents/agt.1/heartbeat').length).toBeGreaterThanOrEqual(2));
     expect(fake.to('POST /v1/agents/agt.1/poll')).toHaveLength(polls);
     ends[0]?.();
-    await vi.waitFor(() => expect(ends).toHaveLength(3));
+    await eventually(() => expect(ends).toHaveLength(3));
   });
 
   test('beats carry the leases; one the fleet ended is given up', async () => {
     queue.push(assignment('tsk.1'));
     const tasks: AgentTask[] = [];
     run((task) => (tasks.push(task), untilAborted(task)));
-    await vi.waitFor(() => expect(tasks).toHaveLength(1));
+    await eventually(() => expect(tasks).toHaveLength(1));
     beat = { leases: [{ allocationId: 'alc.tsk.1', ok: false, code: 'lease_superseded' }] };
-    await vi.waitFor(() => expect(tasks[0]?.signal.reason).toBeInstanceOf(LeaseLostError));
+    await eventually(() => expect(tasks[0]?.signal.reason).toBeInstanceOf(LeaseLostError));
     expect(fake.to('POST /v1/agents/agt.1/heartbeat').map(({ body }) => body)).toContainEqual({
       leases: [{ allocationId: 'alc.tsk.1', fencingToken: 1 }],
     });
@@ -109,7 +112,7 @@ describe('polling', () => {
     queue.push(assignment('tsk.1'));
     const tasks: AgentTask[] = [];
     run((task) => (tasks.push(task), untilAborted(task)));
-    await vi.waitFor(() => expect(tasks).toHaveLength(1));
+    await eventually(() => expect(tasks).toHaveLength(1));
     beat = { cancel: ['tsk.1'] };
     expect((await asked('POST /v1/tasks/tsk.1/fail')).body).toMatchObject({ retryable: false, error: { code: 'cancelled' } });
     expect(tasks[0]?.signal.reason).toBeInstanceOf(TaskCancelledError);
@@ -121,7 +124,7 @@ describe('polling', () => {
     scripted['POST /v1/tasks/tsk.1/complete'] = () =>
       ++tries < 3 ? problem(503, 'overloaded', { retryAfterMs: 1 }) : { body: {} };
     run(() => 'done');
-    await vi.waitFor(() => expect(events.map(({ type }) => type)).toContain('taskEnded'), 3_000);
+    await eventually(() => expect(events.map(({ type }) => type)).toContain('taskEnded'));
     expect(tries).toBe(3);
   });
 
@@ -129,13 +132,13 @@ describe('polling', () => {
     queue.push(assignment('tsk.1'));
     scripted['POST /v1/tasks/tsk.1/complete'] = () => problem(409, 'lease_expired');
     run(() => 'done');
-    await vi.waitFor(() => expect(events.map(({ type }) => type)).toContain('taskDropped'));
+    await eventually(() => expect(events.map(({ type }) => type)).toContain('taskDropped'));
   });
 
   test('a renewed token is used from then on', async () => {
     beat = { token: 'renewed' };
     run(() => null);
-    await vi.waitFor(() => expect(fake.seen.at(-1)?.headers.authorization).toBe('Bearer renewed'));
+    await eventually(() => expect(fake.seen.at(-1)?.headers.authorization).toBe('Bearer renewed'));
   });
 
   test('an unknown agent registers again', async () => {
@@ -146,13 +149,13 @@ describe('polling', () => {
       return problem(404, 'not_found');
     };
     run(() => null);
-    await vi.waitFor(() => expect(fake.to('POST /v1/agents')).toHaveLength(2));
+    await eventually(() => expect(fake.to('POST /v1/agents')).toHaveLength(2));
   });
 
   test('a drain ends it; a failing fleet does not', async () => {
     scripted['POST /v1/agents/agt.1/poll'] = () => 'drop';
     const { done } = run(() => null);
-    await vi.waitFor(() => expect(events.map(({ type }) => type)).toContain('disconnected'));
+    await eventually(() => expect(events.map(({ type }) => type)).toContain('disconnected'));
     beat = { drain: true };
     await expect(done).resolves.toBe('drained');
     expect(fake.to('DELETE /v1/agents/agt.1')).toHaveLength(1);

@@ -11,6 +11,9 @@ import {
   runAgent,
 } from '../../../../client/src/index.ts';
 import { FakeSessions, assignment } from '../lib/fake-sessions.ts';
+import { eventually } from '../lib/eventually.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 let fake: FakeSessions;
 let agent: RunningAgent | null = null;
@@ -51,11 +54,11 @@ function held() {
       task.signal.addEventListener('abort', () => reject(task.signal.reason as Error), { once: true });
     });
   const task = (index: number) =>
-    vi.waitFor(() => {
+    eventually(() => {
       const found = tasks[index];
       if (found === undefined) throw new Error(`no task ${index} yet`);
       return found;
-    }, 3_000);
+    });
   const end = (of: AgentTask, result: unknown) => ends.get(of)?.(result);
   return { handler, tasks, task, end };
 }
@@ -82,7 +85,7 @@ describe('a session', () => {
       result: { echo: 'hello', attempt: 1 },
     });
     expect(session.frames.map(({ type }) => type)).toEqual(['accept', 'complete']);
-    await vi.waitFor(() => expect(types()).toContain('taskEnded'));
+    await eventually(() => expect(types()).toContain('taskEnded'));
   });
 
   test('work waits for the fleet to confirm that it is still ours', async () => {
@@ -95,7 +98,7 @@ describe('a session', () => {
     const accept = await session.first('accept');
     expect(work.tasks).toHaveLength(0);
     session.refuse(accept, 'lease_superseded');
-    await vi.waitFor(() => expect(session.of('accept')).toHaveLength(2));
+    await eventually(() => expect(session.of('accept')).toHaveLength(2));
     session.acknowledge(session.of('accept')[1]!);
     expect((await work.task(0)).id).toBe('tsk.2');
     expect(types()).toContain('taskDropped');
@@ -133,7 +136,7 @@ describe('a session', () => {
     run({ ...work, concurrency: 2 });
     const session = await fake.session(0);
     for (const id of ['a', 'b', 'c']) session.send('assign', assignment(id));
-    await vi.waitFor(() => expect(work.tasks).toHaveLength(2));
+    await eventually(() => expect(work.tasks).toHaveLength(2));
     expect(session.of('accept')).toHaveLength(2);
     work.end(await work.task(0), 1);
     expect((await work.task(2)).id).toBe('c');
@@ -154,7 +157,7 @@ describe('a session', () => {
     const third = task.progress(3);
     session.acknowledge(await session.first('progress'));
     await first;
-    await vi.waitFor(() => expect(session.of('progress')).toHaveLength(2));
+    await eventually(() => expect(session.of('progress')).toHaveLength(2));
     session.acknowledge(session.of('progress')[1]!);
     await Promise.all([second, third]);
     expect(session.of('progress')).toMatchObject([{ progress: 1 }, { progress: 3, checkpoint: { line: 8 } }]);
@@ -170,8 +173,8 @@ describe('a session', () => {
     const task = await work.task(0);
     void task.progress(1);
     session.refuse(await session.first('progress'), 'lease_superseded');
-    await vi.waitFor(() => expect(task.signal.reason).toBeInstanceOf(LeaseLostError));
-    await vi.waitFor(() => expect(session.of('fail')).toEqual([]));
+    await eventually(() => expect(task.signal.reason).toBeInstanceOf(LeaseLostError));
+    await eventually(() => expect(session.of('fail')).toEqual([]));
   });
 });
 
@@ -249,7 +252,7 @@ describe('failures', () => {
         retryAfterMs: 20,
       },
     });
-    await vi.waitFor(() => expect(session.of('complete')).toHaveLength(2));
+    await eventually(() => expect(session.of('complete')).toHaveLength(2));
     expect(session.of('complete')[1]).toEqual(complete);
   });
 });
@@ -290,7 +293,7 @@ describe('cancellation', () => {
     const task = await work.task(0);
     void task.progress(1);
     session.acknowledge(await session.first('progress'), { cancelRequested: true });
-    await vi.waitFor(() => expect(task.signal.reason).toBeInstanceOf(TaskCancelledError));
+    await eventually(() => expect(task.signal.reason).toBeInstanceOf(TaskCancelledError));
   });
 });
 
@@ -324,7 +327,7 @@ describe('reconnecting', () => {
     first.drop();
     const second = await fake.session(1);
     await expect(second.first('complete')).resolves.toEqual(sent);
-    await vi.waitFor(() => expect(types()).toContain('taskEnded'));
+    await eventually(() => expect(types()).toContain('taskEnded'));
     expect(types()).not.toContain('taskAborted');
   });
 
@@ -343,7 +346,7 @@ describe('reconnecting', () => {
     const task = await work.task(0);
     first.drop();
     const second = await fake.session(1);
-    await vi.waitFor(() => expect(task.signal.reason).toBeInstanceOf(LeaseLostError));
+    await eventually(() => expect(task.signal.reason).toBeInstanceOf(LeaseLostError));
     second.send('assign', assignment('tsk.2'));
     work.end(await work.task(1), 'done');
     await second.first('complete');
@@ -361,7 +364,7 @@ describe('reconnecting', () => {
   test('pongs keep the line', async () => {
     run({ handler: () => null });
     const session = await fake.session(0);
-    await vi.waitFor(() => expect(session.pings).toBeGreaterThanOrEqual(5), 3_000);
+    await eventually(() => expect(session.pings).toBeGreaterThanOrEqual(5));
     expect(fake.sessions).toHaveLength(1);
   });
 
@@ -393,14 +396,15 @@ describe('reconnecting', () => {
     const closedAt = performance.now();
     fake.refuseWith = 503;
     session.drop();
-    await vi.waitFor(() => expect(task.signal.reason).toBeInstanceOf(LeaseLostError), 7_000);
+    await eventually(() => expect(task.signal.reason).toBeInstanceOf(LeaseLostError));
     const afterMs = performance.now() - closedAt;
     expect(afterMs).toBeGreaterThan(4_000);
-    expect(afterMs).toBeLessThan(5_000);
+    // Half a second before the fleet's grace ends, and as much again for a busy machine.
+    expect(afterMs).toBeLessThan(5_500);
     // The same lease again: the fleet had waited after all, and the work starts afresh.
     fake.options = { held: [assignment('tsk.1')] };
     fake.refuseWith = null;
-    expect((await vi.waitFor(() => work.tasks[1] ?? Promise.reject(new Error('not yet')), 10_000)).id).toBe('tsk.1');
+    expect((await eventually(() => work.tasks[1] ?? Promise.reject(new Error('not yet')))).id).toBe('tsk.1');
   }, 20_000);
 });
 
@@ -460,7 +464,7 @@ describe('the end', () => {
     session.send('assign', assignment('tsk.1'));
     const task = await work.task(0);
     const stopped = running.stop();
-    await vi.waitFor(() => expect(fake.fleet.to('POST /v1/agents/agt.1/drain')).toHaveLength(1));
+    await eventually(() => expect(fake.fleet.to('POST /v1/agents/agt.1/drain')).toHaveLength(1));
     expect(task.signal.aborted).toBe(false);
     work.end(task, 'done');
     await expect(stopped).resolves.toBe('stopped');
@@ -497,7 +501,7 @@ describe('the end', () => {
     session.send('assign', assignment('tsk.1'));
     const task = await work.task(0);
     session.send('drain', { deadlineMs: 5_000 });
-    await vi.waitFor(() => expect(types()).toContain('draining'));
+    await eventually(() => expect(types()).toContain('draining'));
     work.end(task, 'done');
     await expect(done).resolves.toBe('drained');
     expect(fake.fleet.to('POST /v1/agents/agt.1/drain')).toEqual([]);

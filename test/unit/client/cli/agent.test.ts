@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FakeSessions, assignment } from '../lib/fake-sessions.ts';
 import { type Ran, ended, start } from './lib.ts';
+import { eventually } from '../lib/eventually.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -21,7 +22,7 @@ function agent(...args: string[]): void {
   child = start(['agent', '--pool', 'coder', ...args], { env: { FLEET_ENDPOINT: fake.fleet.url, FLEET_TOKEN: 'operator' } });
   ran = ended(child);
 }
-const session = (index = 0) => vi.waitFor(() => fake.sessions[index] ?? Promise.reject(new Error('no session yet')), 20_000);
+const session = (index = 0) => eventually(() => fake.sessions[index] ?? Promise.reject(new Error('no session yet')), 20_000);
 
 describe('fleet agent', () => {
   test('registers what it was told, does tasks, and leaves on SIGINT', async () => {
@@ -50,7 +51,7 @@ describe('fleet agent', () => {
     line.send('assign', assignment('tsk.1'));
     await line.first('accept');
     child.kill('SIGTERM');
-    await vi.waitFor(() => expect(fake.fleet.to('POST /v1/agents/agt.1/drain')).toHaveLength(1), 5_000);
+    await eventually(() => expect(fake.fleet.to('POST /v1/agents/agt.1/drain')).toHaveLength(1));
     await expect(line.first('complete')).resolves.toMatchObject({ result: 'finished' });
     await expect(ran).resolves.toMatchObject({ code: 0 });
   });

@@ -5,6 +5,7 @@ import { NonRetryableError, TaskCancelledError } from '../../../../client/src/ag
 import type { AgentTask } from '../../../../client/src/agent/types.ts';
 import { type WrapOptions, wrapCommand } from '../../../../client/src/cli/wrap.ts';
 import { emptyDirectory } from './lib.ts';
+import { eventually } from '../lib/eventually.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -111,11 +112,11 @@ describe('a wrapped command', () => {
     const stop = new AbortController();
     const ran = sh(`sleep 60 & echo $! > ${file}.part; mv ${file}.part ${file}; wait`, { signal: stop.signal });
     const failed = expect(ran).rejects.toThrow(/ended by SIGTERM/);
-    await vi.waitFor(() => expect(existsSync(file)).toBe(true), 5_000);
+    await eventually(() => expect(existsSync(file)).toBe(true));
     const child = Number(readFileSync(file, 'utf8'));
     stop.abort(new TaskCancelledError('cancelled', 10_000));
     await failed;
-    await vi.waitFor(() => expect(isAlive(child)).toBe(false), 5_000);
+    await eventually(() => expect(isAlive(child)).toBe(false));
   });
 
   test('what ignores SIGTERM gets SIGKILL', async () => {
@@ -123,7 +124,7 @@ describe('a wrapped command', () => {
     const directory = emptyDirectory();
     const ran = sh(`trap "" TERM; touch ${directory}/up; while :; do sleep 0.05; done`, { signal: stop.signal });
     const failed = expect(ran).rejects.toThrow(/ended by SIGKILL/);
-    await vi.waitFor(() => expect(existsSync(`${directory}/up`)).toBe(true), 5_000);
+    await eventually(() => expect(existsSync(`${directory}/up`)).toBe(true));
     stop.abort(new Error('lost'));
     await failed;
   });

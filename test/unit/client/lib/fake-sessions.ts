@@ -1,7 +1,7 @@
-import { vi } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AgentFrameSchema, type AgentFrame } from '../../../../shared/schemas/session.ts';
 import { FakeFleet, type Handler, agentBody } from './fake-fleet.ts';
+import { eventually } from './eventually.ts';
 
 export interface SessionOptions {
   /** What `welcome` says is held. */
@@ -76,11 +76,11 @@ export class FakeSession {
 
   /** The first frame of a type, once it has come. */
   async first(type: AgentFrame['type']): Promise<AgentFrame> {
-    return vi.waitFor(() => {
+    return eventually(() => {
       const [frame] = this.of(type);
       if (frame === undefined) throw new Error(`no ${type} yet`);
       return frame;
-    }, 3_000);
+    });
   }
 }
 
@@ -133,11 +133,11 @@ export class FakeSessions {
   }
 
   async session(index: number): Promise<FakeSession> {
-    return vi.waitFor(() => {
+    return eventually(() => {
       const session = this.sessions[index];
       if (session === undefined) throw new Error(`no session ${index} yet`);
       return session;
-    }, 3_000);
+    });
   }
 
   async stop(): Promise<void> {
