@@ -65,7 +65,7 @@ export class AgentIndex {
     this.#drop(id, placement);
   }
 
-  /** Counts the agent as one of its class whether or not it is selectable; explanations need the total. */
+  /** Counts the agent as one of its class whether or not it is selectable: explanations and `needsAgent` need the total. */
   member(agent: LiveAgent, isMember: boolean): void {
     const id = agent.record.id;
     let placement = this.#placements.get(id);

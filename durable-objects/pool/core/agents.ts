@@ -65,7 +65,9 @@ export function deregisterAgent(step: Step, { agentId, force }: PoolCommandOf<'d
   const agent = agentHere(step, agentId);
   if (agent === undefined) return err(notFound('agent'));
   if (agent.leases.size > 0 && !force) {
-    beginDrain(step, agent, step.nowMs + LIMITS.drainDeadlineMs, true);
+    // Asked again, or drained before, it does not get longer.
+    const untilMs = agent.record.drainDeadlineAtMs ?? Number.MAX_SAFE_INTEGER;
+    beginDrain(step, agent, Math.min(untilMs, step.nowMs + LIMITS.drainDeadlineMs), true);
     return ok(agentView(agent, step.state.home));
   }
   if (agent.leases.size > 0) {

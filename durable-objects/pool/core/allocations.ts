@@ -1,12 +1,13 @@
-import type { FleetError } from '../../../shared/errors.ts';
+import { invalidState, type FleetError } from '../../../shared/errors.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { AllocationView, IdempotencyRef, PoolCommandOf } from '../../../shared/rpc.ts';
 import { demandOfAllocate, entryOfWaiter } from './demand.ts';
-import { endLease, grant, holdLease } from './leases.ts';
+import { endLease, extendDispatched, grant, holdLease } from './leases.ts';
 import { usable } from './liveness.ts';
 import type { LeaseRecord } from './records.ts';
 import { choose, explain } from './selection.ts';
+import { waitingCount } from './state.ts';
 import type { Step } from './step.ts';
 import { allocationView } from './views.ts';
 
@@ -39,7 +40,8 @@ export function allocate(
     const why = explain(state, demand);
     return err({ kind: 'no_capacity', why, detail: why.detail });
   }
-  if (state.queue.size >= LIMITS.queuePerShard) {
+  if (state.waiters.has(waiterId)) return err(invalidState('waiting', 'This wait is under way already.'));
+  if (waitingCount(state) >= LIMITS.queuePerShard) {
     return err({
       kind: 'queue_full',
       limit: LIMITS.queuePerShard,
@@ -78,12 +80,9 @@ export function renewLease(
   const lease = held.value;
   if (lease.status === 'released')
     return err({ kind: 'lease_released', detail: 'The lease was released and cannot be renewed.' });
-  const wanted = step.nowMs + leaseMs;
-  step.emit({
-    type: 'leaseExtended',
-    leaseId: lease.id,
-    expiresAtMs: lease.timeoutAtMs === null ? wanted : Math.min(wanted, lease.timeoutAtMs),
-  });
+  // A dispatched lease is short on purpose, so that a silent agent is noticed: nobody makes it longer than we do.
+  if (lease.kind === 'dispatched') extendDispatched(step, lease);
+  else step.emit({ type: 'leaseExtended', leaseId: lease.id, expiresAtMs: step.nowMs + leaseMs });
   return ok(lease);
 }
 

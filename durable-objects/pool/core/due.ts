@@ -1,10 +1,9 @@
 import { LIMITS } from '../../../shared/limits.ts';
-import { endLease, removeAgent } from './leases.ts';
+import { endLease, extendDispatched, removeAgent } from './leases.ts';
 import { aliveAsOfMs, lose, revokeAll, suspectDue, sweep } from './liveness.ts';
 import type { LeaseRecord } from './records.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
-import { extendDispatched } from './tasks.ts';
 import { armLease, becomeReady } from './evolve.ts';
 import type { PoolState } from './state.ts';
 import type { Timer } from './timers.ts';

@@ -5,6 +5,7 @@ import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { LeaseRecord } from './records.ts';
 import type { LiveAgent } from './state.ts';
 import type { Step } from './step.ts';
+import { LIMITS } from '../../../shared/limits.ts';
 
 export interface GrantTerms {
   readonly kind: LeaseRecord['kind'];
@@ -62,6 +63,19 @@ export function findLease(step: Step, allocationId: string): LeaseRecord | null 
   return step.state.leases.get(allocationId) ?? step.ctx.archive.lease(allocationId);
 }
 
+/** Leases of dispatched tasks live with their agent, up to the attempt's timeout. */
+export function extendDispatched(step: Step, lease: LeaseRecord): void {
+  const untilMs = Math.min(step.nowMs + LIMITS.dispatchLeaseMs, lease.timeoutAtMs ?? Number.MAX_SAFE_INTEGER);
+  if (untilMs > lease.expiresAtMs) step.emit({ type: 'leaseExtended', leaseId: lease.id, expiresAtMs: untilMs });
+}
+
+/**
+ * Whether an active lease is over by the clock, swept or not. A dispatched one is extended whenever it comes due while its
+ * agent lives, so what its holder does before that happened is in time until the attempt's timeout.
+ */
+export const hasEnded = (lease: LeaseRecord, nowMs: number): boolean =>
+  (lease.kind === 'dispatched' ? (lease.timeoutAtMs ?? lease.expiresAtMs) : lease.expiresAtMs) <= nowMs;
+
 /**
  * The one check that every operation under a lease passes (I3). Token first: what carries another token is superseded
  * whatever the lease's state. Expiry is judged by the object's clock, even when the alarm has not swept the lease yet.
@@ -75,7 +89,7 @@ export function holdLease(step: Step, allocationId: string, fencingToken: number
       detail: 'The fencing token is not this lease’s, or the lease was revoked. Drop the work.',
     });
   }
-  if (lease.status === 'expired' || (lease.status === 'active' && lease.expiresAtMs <= step.nowMs)) {
+  if (lease.status === 'expired' || (lease.status === 'active' && hasEnded(lease, step.nowMs))) {
     return err({ kind: 'lease_expired', detail: 'The lease ended before this call. Drop the work.' });
   }
   return ok(lease);

@@ -1,6 +1,7 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { SESSION_REPLACED } from '../../../shared/schemas/session.ts';
 import { endLease, removeAgent } from './leases.ts';
+import type { AgentRecord } from './records.ts';
 import { isSelectable, reindex, type LiveAgent, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
@@ -26,11 +27,14 @@ export function touch(step: Step, agent: LiveAgent): void {
     why: back ? 'returned' : 'recovered',
     patch: {
       suspectSinceMs: null,
-      ...(back ? { lifecycle: 'ready', lostAtMs: null } : {}),
+      ...(back ? { lifecycle: returningAs(record), lostAtMs: null } : {}),
       ...(agent.sessionOpen ? {} : { onSession: false }),
     },
   });
 }
+
+/** A drain is an operator's word: an agent that was lost meanwhile comes back draining. */
+const returningAs = (record: AgentRecord): 'ready' | 'draining' => (record.drainDeadlineAtMs === null ? 'ready' : 'draining');
 
 /** Judged when it matters: at the moment of choice. A silent agent is set aside instead of being granted. */
 export function usable(step: Step, agent: LiveAgent): boolean {
@@ -47,9 +51,8 @@ export function usable(step: Step, agent: LiveAgent): boolean {
 export function suspect(step: Step, agent: LiveAgent, why: string): void {
   if (agent.record.suspectSinceMs !== null || agent.record.lifecycle === 'offline') return;
   step.emit({ type: 'agentChanged', agentId: agent.record.id, why: `suspect: ${why}`, patch: { suspectSinceMs: step.nowMs } });
-  const waitMs =
-    agent.record.onSession && !agent.sessionOpen ? LIMITS.sessionGraceMs : LIMITS.lostAfterMs - LIMITS.suspectAfterMs;
-  armGrace(step.state, agent, step.nowMs + waitMs);
+  const closed = agent.record.onSession && !agent.sessionOpen;
+  armGrace(step.state, agent, closed ? step.nowMs + LIMITS.sessionGraceMs : aliveAsOfMs(step, agent) + LIMITS.lostAfterMs);
 }
 
 /** Sets when a suspect is judged next; an earlier timer no longer counts. */
@@ -68,7 +71,7 @@ export function lose(step: Step, agent: LiveAgent, why: string): void {
       type: 'agentChanged',
       agentId: record.id,
       why: `lost: ${why}`,
-      patch: { lifecycle: 'offline', lostAtMs: step.nowMs, suspectSinceMs: null, onSession: false, drainDeadlineAtMs: null },
+      patch: { lifecycle: 'offline', lostAtMs: step.nowMs, suspectSinceMs: null, onSession: false },
     });
   }
   if (wasSession) step.effects.push({ type: 'closeSession', agentId: record.id, code: SESSION_REPLACED + 1, reason: 'lost' });
@@ -109,7 +112,7 @@ export function sessionOpened(step: Step, agent: LiveAgent): void {
     suspectSinceMs: null,
     zombieSinceMs: null,
     lastSeenAtMs: step.nowMs,
-    ...(record.lifecycle === 'starting' || record.lifecycle === 'offline' ? { lifecycle: 'ready' as const, lostAtMs: null } : {}),
+    ...(record.lifecycle === 'starting' || record.lifecycle === 'offline' ? { lifecycle: returningAs(record), lostAtMs: null } : {}),
   };
   step.emit({ type: 'agentChanged', agentId: record.id, why: 'session opened', patch });
 }

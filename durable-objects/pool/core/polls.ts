@@ -1,4 +1,4 @@
-import { notFound, type FleetError } from '../../../shared/errors.ts';
+import { invalidState, notFound, type FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { settle } from './dispatch.ts';
 import { notZombie, touch } from './liveness.ts';
@@ -21,6 +21,8 @@ export function poll(step: Step, agentId: string, max: number, park: boolean): R
   const agent = step.state.agents.get(agentId);
   if (agent === undefined) return err(notFound('agent'));
   touch(step, agent);
+  if (agent.record.spec.liveness === 'none')
+    return err(invalidState('none', 'An agent without liveness is handed out directly; it takes no tasks.'));
   // Who asks for work means to do it.
   notZombie(step, agent);
   const again = unaccepted(step, agent);

@@ -121,6 +121,13 @@ export function statusOf(agent: LiveAgent): AgentStatus {
   return record.lifecycle === 'starting' ? 'starting' : 'idle';
 }
 
+/** Everything that waits here, also behind a delay, a backoff, a concurrency limit or another task. */
+export const waitingCount = (state: PoolState): number => state.taskCounts.queued + state.waiters.size;
+
+/** Whether the agent takes tasks, now or when it is back and free. */
+const takesTasks = ({ record, sessionOpen }: LiveAgent): boolean =>
+  (record.lifecycle === 'ready' || record.lifecycle === 'starting') && (record.spec.liveness !== 'none' || sessionOpen);
+
 /** Structural selectability; whether the agent is still alive is asked when it is chosen. */
 export const isSelectable = (agent: LiveAgent): boolean =>
   agent.record.lifecycle === 'ready' &&
@@ -152,6 +159,7 @@ export function reindex(state: PoolState, agent: LiveAgent, removed = false): vo
   state.selectable.place(agent, selectable);
   state.taskReady.place(agent, selectable && (agent.sessionOpen || agent.pollRoom > 0));
   state.selectable.member(agent, !removed);
+  state.taskReady.member(agent, !removed && takesTasks(agent));
   const beats =
     !removed &&
     agent.record.spec.liveness !== 'none' &&

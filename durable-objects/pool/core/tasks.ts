@@ -7,11 +7,11 @@ import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import { recordOutcome } from './allocations.ts';
 import { demandOfTask } from './demand.ts';
 import { remoteDependencies, resolveDependencies } from './dependencies.ts';
-import { endLease } from './leases.ts';
+import { endLease, extendDispatched, findLease, hasEnded } from './leases.ts';
 import { notZombie } from './liveness.ts';
 import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './records.ts';
 import { classFits, explain } from './selection.ts';
-import type { PoolState } from './state.ts';
+import { waitingCount, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 import { taskView } from './views.ts';
@@ -20,7 +20,7 @@ import { taskView } from './views.ts';
 export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Result<TaskView, FleetError> {
   const { state } = step;
   const { spec } = command;
-  if (state.queue.size >= LIMITS.queuePerShard) {
+  if (waitingCount(state) >= LIMITS.queuePerShard) {
     return err({
       kind: 'queue_full',
       limit: LIMITS.queuePerShard,
@@ -95,15 +95,13 @@ function limitConcurrency(step: Step, task: TaskRecord): TaskError | null {
   return null;
 }
 
-/** Whether some agent that is in service (even if full just now) could take such a task. */
+/** Whether some agent that is in service and takes tasks (even if it is full or away just now) could take such a task. */
 function hasLiveFit(
   state: PoolState,
   spec: { readonly capabilities: readonly string[]; readonly selectors: TaskRecord['selectors'] },
 ): boolean {
   const demand = demandOfTask(spec);
-  const { agentCounts: c } = state;
-  if (c.total === c.offline + c.quarantined + c.draining) return false;
-  for (const klass of state.selectable.classes()) {
+  for (const klass of state.taskReady.classes()) {
     if (klass.members === 0) continue;
     if (
       demand.selectors.length === 0
@@ -115,7 +113,7 @@ function hasLiveFit(
   return false;
 }
 
-/** A live or ended task of this shard. An agent sees only tasks it holds or held. */
+/** A live or ended task of this shard. An agent sees only tasks it holds, or held to their end. */
 function findTask(step: Step, taskId: string): TaskRecord | null {
   if (parseIdOf('task', taskId) === null) return null;
   const task = step.state.tasks.get(taskId) ?? step.ctx.archive.task(taskId);
@@ -134,16 +132,23 @@ interface Held {
  * the lease must not have ended by the clock.
  */
 function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held | { readonly ended: TaskRecord }, FleetError> {
-  const task = findTask(step, taskId);
+  const task = parseIdOf('task', taskId) === null ? null : (step.state.tasks.get(taskId) ?? step.ctx.archive.task(taskId));
   if (task === null) return err(notFound('task'));
+  // Who held it before is told that it lost it, not that there is no such task.
   if (task.fencingToken !== fencingToken || task.allocationId === null) {
     return err({ kind: 'lease_superseded', detail: 'The fencing token is not that of the task’s present lease. Drop the work.' });
   }
-  if (ENDED.has(task.status)) return ok({ ended: task });
+  const self = step.caller?.agentId;
+  if (self !== undefined && task.agentId !== self) return err(notFound('task'));
+  if (ENDED.has(task.status)) {
+    // What we took away ended without its holder, whose token was revoked with the lease.
+    if (findLease(step, task.allocationId)?.status !== 'revoked') return ok({ ended: task });
+    return err({ kind: 'lease_superseded', detail: 'The lease was revoked before the task ended. Drop the work.' });
+  }
   const lease = step.state.leases.get(task.allocationId);
   if (lease === undefined)
     return err({ kind: 'lease_superseded', detail: 'The task is no longer held under this lease. Drop the work.' });
-  if (lease.expiresAtMs <= step.nowMs)
+  if (hasEnded(lease, step.nowMs))
     return err({ kind: 'lease_expired', detail: 'The lease ended before this call. Drop the work.' });
   return ok({ task, lease });
 }
@@ -213,12 +218,6 @@ export function progressTask(step: Step, command: PoolCommandOf<'progressTask'>)
   if (Object.keys(blobs).length > 0) step.emit({ type: 'taskProgressed', taskId: task.id, blobs });
   extendDispatched(step, lease);
   return ok({ taskId: task.id, leaseExpiresAtMs: lease.expiresAtMs, cancelRequested: task.cancelDueAtMs !== null });
-}
-
-/** Leases of dispatched tasks live with their agent, up to the attempt's timeout. */
-export function extendDispatched(step: Step, lease: LeaseRecord): void {
-  const untilMs = Math.min(step.nowMs + LIMITS.dispatchLeaseMs, lease.timeoutAtMs ?? Number.MAX_SAFE_INTEGER);
-  if (untilMs > lease.expiresAtMs) step.emit({ type: 'leaseExtended', leaseId: lease.id, expiresAtMs: untilMs });
 }
 
 /** A task nobody holds ends at once; a held one is asked to stop, and taken away when it does not. */
