@@ -11,6 +11,7 @@ import type {
   Page,
   PoolReply,
   PoolRequest,
+  PoolRpc,
   PoolView,
   RegionRpc,
   RegionStatusBlock,
@@ -22,9 +23,8 @@ import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../../durable-objects/env.ts';
 import { logError } from '../../durable-objects/lib/log.ts';
 import { ownRegion } from '../../durable-objects/lib/own-region.ts';
-import type { ShardRef } from '../../durable-objects/registry/core/routes.ts';
 import { poolStub, registryStub } from '../../durable-objects/stubs.ts';
-import { orOverloaded } from './faults.ts';
+import { isOverloaded, orOverloaded, overloaded } from './faults.ts';
 import { listShards } from './lists.ts';
 import { purgeFleet } from './purge.ts';
 import { findRoute, onAllShards, readById, type RegionPorts } from './region.ts';
@@ -68,7 +68,13 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     shard: number | null,
     requests: readonly PoolRequest[],
   ): Promise<readonly PoolReply[]> {
-    return runCommands(this.#ports, caller, pool, shard, requests);
+    try {
+      return await runCommands(this.#ports, caller, pool, shard, requests);
+    } catch (error) {
+      // A registry that has too many calls; shards that do have answered for themselves. Nothing was carried out.
+      if (isOverloaded(error)) return requests.map(() => err(overloaded()));
+      throw error;
+    }
   }
 
   async poll(
@@ -123,11 +129,8 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     after: string | null,
     limit: number,
   ): Promise<Result<Page<AgentView>, FleetError>> {
-    const shards = await this.#occupied(caller, 'agents', filter.pool);
-    return orOverloaded(
-      listShards({ kind: 'agent', region: this.#ports.region, shards, after, limit }, (ref, from, count) =>
-        this.#ports.pool(caller.fleet, { region: this.#ports.region, ...ref }).listAgents(filter, from, count),
-      ),
+    return this.#list(caller, 'agent', filter.pool, { after, limit }, (pool, from, count) =>
+      pool.listAgents(filter, from, count),
     );
   }
 
@@ -137,17 +140,25 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     after: string | null,
     limit: number,
   ): Promise<Result<Page<TaskView>, FleetError>> {
-    const shards = await this.#occupied(caller, 'tasks', filter.pool);
-    return orOverloaded(
-      listShards({ kind: 'task', region: this.#ports.region, shards, after, limit }, (ref, from, count) =>
-        this.#ports.pool(caller.fleet, { region: this.#ports.region, ...ref }).listTasks(filter, from, count),
-      ),
-    );
+    return this.#list(caller, 'task', filter.pool, { after, limit }, (pool, from, count) => pool.listTasks(filter, from, count));
   }
 
-  async #occupied(caller: Caller, what: 'agents' | 'tasks', pool: string | undefined): Promise<readonly ShardRef[]> {
-    const shards = await this.#ports.registry(caller.fleet).occupied(caller.fleet, this.#ports.region, what);
-    return pool === undefined ? shards : shards.filter((ref) => ref.pool === pool);
+  async #list<T extends { readonly id: string }>(
+    { fleet }: Caller,
+    kind: 'agent' | 'task',
+    pool: string | undefined,
+    page: { readonly after: string | null; readonly limit: number },
+    ask: (pool: PoolRpc, after: string | null, limit: number) => Promise<Page<T>>,
+  ): Promise<Result<Page<T>, FleetError>> {
+    const { region } = this.#ports;
+    const list = async (): Promise<Result<Page<T>, FleetError>> => {
+      const occupied = await this.#ports.registry(fleet).occupied(fleet, region, kind === 'agent' ? 'agents' : 'tasks');
+      const shards = pool === undefined ? occupied : occupied.filter((ref) => ref.pool === pool);
+      return listShards({ kind, region, shards, ...page }, (ref, from, count) =>
+        ask(this.#ports.pool(fleet, { region, ...ref }), from, count),
+      );
+    };
+    return orOverloaded(list());
   }
 
   async status(caller: Caller): Promise<RegionStatusBlock> {

@@ -52,8 +52,14 @@ const isPoolFull = (reply: PoolReply | undefined): boolean =>
 /** A pool may be full only by routes that are two seconds old. Nobody is refused who would fit by the newest ones. */
 async function newerRoute(ports: RegionPorts, caller: Caller, route: LiveRoute): Promise<LiveRoute | null> {
   ports.routes.forget(caller.fleet);
-  const latest = await findRoute(ports, caller.fleet, route.pool);
-  return latest === null || latest.version === route.version ? null : latest;
+  try {
+    const latest = await findRoute(ports, caller.fleet, route.pool);
+    return latest === null || latest.version === route.version ? null : latest;
+  } catch (error) {
+    // There are answers already; the refusals among them stand.
+    ports.logError('routes not renewed', error, { pool: route.pool });
+    return null;
+  }
 }
 
 function shardsOf(ports: RegionPorts, caller: Caller, route: LiveRoute, used: Set<number>): Shards {
@@ -69,7 +75,14 @@ function shardsOf(ports: RegionPorts, caller: Caller, route: LiveRoute, used: Se
       ]);
       return replies;
     },
-    forgetKeys: (shard, keys) => ports.pool(fleet, home(shard)).forgetKeys(keys),
+    async forgetKeys(shard, keys) {
+      try {
+        await ports.pool(fleet, home(shard)).forgetKeys(keys);
+      } catch (error) {
+        // The marks end by themselves; until then a repeat of the key skips this shard.
+        ports.logError('keys not forgotten', error, { pool: route.pool, shard });
+      }
+    },
   };
 }
 
