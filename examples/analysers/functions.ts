@@ -10,6 +10,7 @@ export interface FoundFunction {
 
 /** How far back a function's header may begin. */
 const HEADER_CHARS = 2_000;
+const CALLEE_CHARS = 60;
 const NOT_A_FUNCTION =
   /^(?:if|for|while|switch|catch|with|await|return|new|match|when|foreach|using|lock|unless|until|loop|synchronized|super|this)$/;
 const SCRIPT_DECLARATION = /(?<![.\w$])function\b\s*\*?\s*([\w$]*)/;
@@ -28,7 +29,7 @@ export function findFunctions(code: string, language: Language): FoundFunction[]
   for (const { 0: brace, index } of code.matchAll(/[{}]/g)) {
     if (brace === '{') {
       const header = headerBefore(code, index);
-      const name = nameOf(header.text, language);
+      const name = nameOf(header, language);
       open.push(name === null ? null : { name, line: lineAt(header.offset) });
     } else {
       const begun = open.pop();
@@ -38,8 +39,15 @@ export function findFunctions(code: string, language: Language): FoundFunction[]
   return found;
 }
 
+interface Header {
+  readonly text: string;
+  readonly offset: number;
+  /** What is called with this function as an argument, if anything. */
+  readonly callee: string;
+}
+
 /** The text from the start of the statement, or of the argument, to the brace. */
-function headerBefore(code: string, brace: number): { readonly text: string; readonly offset: number } {
+function headerBefore(code: string, brace: number): Header {
   let depth = 0;
   let at = brace - 1;
   for (; at >= Math.max(0, brace - HEADER_CHARS); at--) {
@@ -51,16 +59,18 @@ function headerBefore(code: string, brace: number): { readonly text: string; rea
   }
   const raw = code.slice(at + 1, brace);
   const text = raw.trim();
-  return { text, offset: brace - raw.trimStart().length };
+  const callee = depth < 0 ? (/[\w$.#]+$/.exec(code.slice(Math.max(0, at - CALLEE_CHARS), at))?.[0] ?? '') : '';
+  return { text, offset: brace - raw.trimStart().length, callee };
 }
 
 /** `null` when the header is none of a function. */
-function nameOf(header: string, language: Language): string | null {
+function nameOf({ text: header, callee }: Header, language: Language): string | null {
+  const anonymous = callee === '' ? 'anonymous' : `callback of ${callee}`;
   if (header.endsWith('=>'))
-    return /(?:^|[\s,])([\w$]+)\s*(?::[^=]+)?=\s*(?:async\s*)?(?:<.*>)?\s*[\w$(]/s.exec(header)?.[1] ?? 'anonymous';
+    return /(?:^|[\s,])([\w$]+)\s*(?::[^=]+)?=\s*(?:async\s*)?(?:<.*>)?\s*[\w$(]/s.exec(header)?.[1] ?? anonymous;
   if (!header.includes('(') || NOT_A_HEADER.test(header)) return null;
   const declared = (language.isScript ? SCRIPT_DECLARATION : DECLARATION).exec(header);
-  if (declared !== null) return declared[1] || 'anonymous';
+  if (declared !== null) return declared[1] || anonymous;
   const name = /([\w$#~]+)\s*(?:<[^()]*>)?\s*\(/.exec(header)?.[1];
   // What stands after the parameters may be a type, never an assignment; `return` and its like call something.
   if (name === undefined || NOT_A_FUNCTION.test(name) || /^(?:return|throw|await|yield|else|do|try)\b/.test(header)) return null;

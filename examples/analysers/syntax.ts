@@ -56,7 +56,10 @@ async function parse({ path, source }: SourceFile, language: Language): Promise<
     case 'javascript':
     case 'typescript':
     case 'css':
-      return { by: 'esbuild', errors: await esbuildErrors(source, loaderOf(path, language)) };
+      return {
+        by: 'esbuild',
+        errors: (await esbuildErrors(source, loaderOf(path, language))).filter((error) => !isAmbient(path, error)),
+      };
     case 'toml':
       return { by: 'smol-toml', errors: await tomlErrors(source) };
     case 'python':
@@ -95,6 +98,10 @@ function loaderOf(path: string, language: Language): Loader {
   // By custom plain .js may hold JSX, too; every other JavaScript parses the same.
   return language.name === 'typescript' ? 'ts' : 'jsx';
 }
+
+/** In a declaration file a constant needs no value; esbuild reads it as a module, in which it does. */
+const isAmbient = (path: string, { message }: SyntaxProblem): boolean =>
+  /\.d\.[cm]?ts$/.test(path) && /^Th(?:e|is) constant .*must be initialized$/.test(message);
 
 async function esbuildErrors(source: string, loader: Loader): Promise<SyntaxProblem[]> {
   const { transform } = await import('esbuild');

@@ -61,6 +61,14 @@ function last(a) { return function () { return 1; }; }
     expect(size(path, source).longestFunction).toMatchObject({ name, lines });
   });
 
+  test.each([
+    ["describe('a', () => {\n});", 'callback of describe'],
+    ['a.b.map(function () {\n});', 'callback of a.b.map'],
+    ['export default function () {\n}', 'anonymous'],
+  ])('names a function without a name by where it goes: %s', (source, name) => {
+    expect(size('a.ts', source).longestFunction).toMatchObject({ name });
+  });
+
   test('does not take a block for a function', () => {
     for (const source of [
       'if (a) { }',

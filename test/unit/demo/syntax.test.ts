@@ -15,6 +15,7 @@ describe('checkSyntax', () => {
     ['a.js', 'module.exports = () => <b/>;'],
     ['a.mjs', '#!/usr/bin/env node\nawait import("x");'],
     ['a.cjs', 'if (x) return; require("y");'],
+    ['a.d.ts', 'export const a: B; export class C { get d(): number }'],
     ['a.css', '@media (width > 1px) { a { color: red } }'],
     ['a.toml', 'a = [1, 2]\n[b]\nc = "d"'],
   ])('finds nothing wrong with %s', async (path, source) => {
@@ -26,6 +27,8 @@ describe('checkSyntax', () => {
     ['cut.json', '{"a": [1,', 1],
     ['tsconfig.json', '{\n  // why\n  "a" 1\n}', 3],
     ['a.ts', 'const a = 1;\nconst b = ;\n', 2],
+    ['a.d.ts', 'export const a: B;\nconst c = ;', 2],
+    ['a.ts', '\nconst a: B;', 2],
     ['a.tsx', '<p>\n</b>', 2],
     ['a.mjs', 'import { a } frm "b";', 1],
     ['a.css', 'a {\n  color: red;\n', 3],
