@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ROOT } from '../checks.ts';
@@ -58,8 +59,10 @@ export function parseOptions(argv: readonly string[]): DemoOptions {
     json: boolean;
     keep: boolean;
   }>();
+  const directory = path.resolve(command.processedArgs[0] as string);
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) command.error(`error: ${directory} is not a directory`);
   return {
-    directory: path.resolve(command.processedArgs[0] as string),
+    directory,
     agents,
     maxFiles: maxFiles ?? null,
     isFresh: fresh,
