@@ -10,4 +10,6 @@ export function log(level: 'debug' | 'info' | 'warn' | 'error', message: string,
 
 /** The text of an unexpected error, for the log alone. */
 export const errorText = (error: unknown): string =>
-  error instanceof Error ? `${error.name}: ${error.message}${error.stack === undefined ? '' : `\n${error.stack}`}` : String(error);
+  error instanceof Error
+    ? `${error.name}: ${error.message}${error.stack === undefined ? '' : `\n${error.stack}`}`
+    : String(error);

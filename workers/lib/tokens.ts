@@ -37,7 +37,11 @@ export type TokenClaims = z.infer<typeof ClaimsSchema>;
 export type TokenSubject = Omit<TokenClaims, 'iat' | 'exp'>;
 
 /** Signs a token. Times are whole seconds, rounded so that it never outlives what was asked. */
-export function signToken(keys: SigningKeys, subject: TokenSubject, times: { nowMs: number; expiresAtMs: number }): Promise<string> {
+export function signToken(
+  keys: SigningKeys,
+  subject: TokenSubject,
+  times: { nowMs: number; expiresAtMs: number },
+): Promise<string> {
   const claims = { ...subject, ...(subject.gen === 0 ? { gen: undefined } : {}) };
   return new SignJWT(claims)
     .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT', kid: keys.signer.kid })

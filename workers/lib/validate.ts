@@ -27,7 +27,8 @@ function fieldErrors(issues: readonly z.core.$ZodIssue[], prefix: string): reado
     if (found.length >= ERRORS_MAX) break;
     const path = issue.path.map(String);
     if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys.slice(0, ERRORS_MAX - found.length)) found.push(fieldError([...path, key], prefix, 'is not a known field'));
+      for (const key of issue.keys.slice(0, ERRORS_MAX - found.length))
+        found.push(fieldError([...path, key], prefix, 'is not a known field'));
     } else if (issue.code === 'invalid_key') {
       // A record's key that fails has its own issues, without a path of their own.
       found.push(fieldError(path, prefix, issue.issues[0]?.message ?? issue.message));

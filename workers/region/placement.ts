@@ -19,11 +19,15 @@ export const liveRoute = (route: PlacementRoute): LiveRoute => ({
  * The shards to try for a command that may go anywhere, in order; never empty. The last one gets the command whatever the
  * others said, so it is where an allocation waits or a task queues.
  *
- * With an idempotency key the order depends on nothing but key and number of shards: a repeat finds the first answer.
+ * Tasks with a concurrency or fairness key have one candidate only. With an idempotency key the order depends on nothing but key and number of shards: a repeat finds the first answer.
  */
 export function candidateShards(route: LiveRoute, request: PoolRequest, random: () => number): readonly number[] {
   const shards = Array.from({ length: route.shards }, (_, shard) => shard);
   if (route.shards === 1) return shards;
+  // Limits and shares are kept per shard, so all tasks of a key meet on one.
+  const { command } = request;
+  const shared = command.type === 'submitTask' ? (command.spec.concurrency?.key ?? command.spec.fairnessKey) : undefined;
+  if (shared !== undefined) return byKey(shards, shared).slice(0, 1);
   if (request.idempotency !== undefined) return byKey(shards, request.idempotency.key);
   return request.command.type === 'registerAgent' ? emptiestFirst(route, shards) : twoChoices(route, shards, random);
 }

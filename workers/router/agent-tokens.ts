@@ -39,7 +39,10 @@ export function agentSubject(context: RequestContext, agent: AgentFacts, jti: st
 /** A day's token for an agent that has just registered. */
 export function mintAgentToken(context: RequestContext, agent: AgentFacts): Promise<string> {
   const nowMs = Date.now();
-  return signToken(context.config.keys, agentSubject(context, agent, agentTokenId(agent.id)), { nowMs, expiresAtMs: nowMs + LIMITS.agentTokenTtlMs });
+  return signToken(context.config.keys, agentSubject(context, agent, agentTokenId(agent.id)), {
+    nowMs,
+    expiresAtMs: nowMs + LIMITS.agentTokenTtlMs,
+  });
 }
 
 /**

@@ -49,7 +49,10 @@ const ENDPOINTS: readonly Endpoint[] = [
   ...METRICS_ENDPOINTS,
 ];
 
-const NOT_CONFIGURED: FleetError = { kind: 'not_configured', detail: 'This deployment is not configured. Its log says what is missing.' };
+const NOT_CONFIGURED: FleetError = {
+  kind: 'not_configured',
+  detail: 'This deployment is not configured. Its log says what is missing.',
+};
 const INTERNAL: FleetError = { kind: 'internal', detail: 'Something went wrong here. The request id finds it in the log.' };
 
 /** One request, from what the framework gives to the response. `work` gets a usable configuration. */
@@ -104,12 +107,15 @@ const honoPath = (name: RouteName): string => ROUTES[name].path.replaceAll(/\{([
 
 /** A path or verb that is nobody's: 401 first, then 404 or, where the path has other verbs, 405. */
 async function unmatched(incoming: Incoming, methods: readonly string[]): Promise<Outcome> {
-  const isPublic = methods.length > 0 && Object.values(ROUTES).some(({ path, access }) => access === 'public' && path === incoming.pathname);
+  const isPublic =
+    methods.length > 0 && Object.values(ROUTES).some(({ path, access }) => access === 'public' && path === incoming.pathname);
   if (!isPublic) {
     const authenticated = await authenticate({ ...incoming, token: bearerToken(incoming.request.headers) });
     if (!authenticated.ok) return authenticated;
   }
-  return err(methods.length === 0 ? notFound('route') : { kind: 'method_not_allowed', detail: `This path takes ${methods.join(', ')}.` });
+  return err(
+    methods.length === 0 ? notFound('route') : { kind: 'method_not_allowed', detail: `This path takes ${methods.join(', ')}.` },
+  );
 }
 
 /** The whole router. Its state is the isolate's, so one app per isolate is enough. */
@@ -127,7 +133,12 @@ export function createApp(): App {
     const allowed = preflight(c.req.raw, config);
     const methods = methodsOf(c.req.path);
     if (allowed !== null && methods.length > 0) return new Response(null, { status: 204, headers: allowed });
-    return respond(c, 'unmatched', (incoming) => unmatched(incoming, methods), (outcome) => allowHeader(outcome, methods));
+    return respond(
+      c,
+      'unmatched',
+      (incoming) => unmatched(incoming, methods),
+      (outcome) => allowHeader(outcome, methods),
+    );
   });
   return app;
 }
@@ -140,13 +151,20 @@ function servePublic(app: App): void {
   const page = { 'content-security-policy': PAGE_POLICY };
   // No configuration, no call: this one must answer when nothing else can.
   app.get(honoPath('health'), (c) => {
-    const facts = { request: c.req.raw, pathname: c.req.path, requestId: requestIdOf(c.req.header('x-request-id') ?? null), config: null };
+    const facts = {
+      request: c.req.raw,
+      pathname: c.req.path,
+      requestId: requestIdOf(c.req.header('x-request-id') ?? null),
+      config: null,
+    };
     return finish(ok({ status: 200, body: '{"status":"ok"}' }), facts);
   });
   app.get(honoPath('ready'), (c) =>
     respond(c, 'GET /readyz', async ({ config }) => {
       const { ready, body } = await readiness(config);
-      return ready ? ok({ status: 200, body: JSON.stringify(body) }) : err({ kind: 'region_unavailable', retryAfterMs: 1_000, detail: 'No region answers.' });
+      return ready
+        ? ok({ status: 200, body: JSON.stringify(body) })
+        : err({ kind: 'region_unavailable', retryAfterMs: 1_000, detail: 'No region answers.' });
     }),
   );
   app.get(honoPath('openapi'), (c) =>
@@ -169,7 +187,12 @@ function servePublic(app: App): void {
     ),
   );
   app.get(honoPath('problems'), (c) =>
-    respond(c, 'GET /docs/problems', () => Promise.resolve(ok({ status: 200, body: problemsPage(), contentType: 'text/html; charset=utf-8' })), () => page),
+    respond(
+      c,
+      'GET /docs/problems',
+      () => Promise.resolve(ok({ status: 200, body: problemsPage(), contentType: 'text/html; charset=utf-8' })),
+      () => page,
+    ),
   );
   app.get(honoPath('assets'), async (c) => {
     const requestId = requestIdOf(c.req.header('x-request-id') ?? null);

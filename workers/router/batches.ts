@@ -29,7 +29,9 @@ export async function executeAddressed(context: RequestContext, items: readonly 
     if (first === undefined) return;
     const { region, pool, shard } = first.item.id;
     const requests = group.map(({ item }) => item.request);
-    const called = await callRegion(context, region, OWN_TIMEOUT_MS, (binding) => binding.execute(context.caller, pool, shard, requests));
+    const called = await callRegion(context, region, OWN_TIMEOUT_MS, (binding) =>
+      binding.execute(context.caller, pool, shard, requests),
+    );
     for (const [i, { index }] of group.entries()) replies[index] = called.ok ? (called.value[i] ?? NO_ANSWER) : called;
   };
   await Promise.all([...groups.values()].map(call));

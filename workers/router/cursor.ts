@@ -7,13 +7,23 @@ const INVALID: FleetError = { kind: 'invalid_cursor', detail: 'The cursor is not
 
 /** What a list was filtered by: a cursor of another list or other filters must not be read as one of this. */
 export const filterHash = (list: string, filter: Readonly<Record<string, string | undefined>>): string =>
-  sha256Hex(JSON.stringify([list, ...Object.entries(filter).filter(([, value]) => value !== undefined).sort(byName)])).slice(0, 16);
+  sha256Hex(
+    JSON.stringify([
+      list,
+      ...Object.entries(filter)
+        .filter(([, value]) => value !== undefined)
+        .sort(byName),
+    ]),
+  ).slice(0, 16);
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 /** A cursor: where the page before ended. Opaque to callers, checked like any other input when it comes back. */
 export const writeCursor = (hash: string, after: string): string =>
-  btoa(JSON.stringify([hash, after])).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  btoa(JSON.stringify([hash, after]))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
 
 /** The last id of the page before; null without a cursor. */
 export function readCursor(hash: string, cursor: string | undefined): Result<string | null, FleetError> {

@@ -24,7 +24,9 @@ export async function withinFleetQuota(
   const goes = items.map((item) => known.has(keyOf(item) ?? '') || left-- > 0);
   const placed = [...(await place(items.filter((_, i) => goes[i])))];
   const refusal = room.ok ? quotaExceeded(context.view.snapshot.settings.maxAgents) : room.error;
-  const all = goes.map((go): Placed => (go ? (placed.shift() ?? { reply: err(refusal), region: null }) : { reply: err(refusal), region: null }));
+  const all = goes.map((go): Placed =>
+    go ? (placed.shift() ?? { reply: err(refusal), region: null }) : { reply: err(refusal), region: null },
+  );
   const fresh = items.filter((item, i) => all[i]?.reply.ok === true && !known.has(keyOf(item) ?? ''));
   if (room.ok) {
     const outcome = { registered: fresh.length, keys: fresh.flatMap((item) => keyOf(item) ?? []) };

@@ -14,7 +14,8 @@ const BLOCKS_MAX = 1_000;
 /** What each region of each fleet last said, in this isolate. */
 const LAST = new Map<string, RegionStatusBlock>();
 
-const zeros = <K extends string>(keys: readonly K[]): Record<K, number> => Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
+const zeros = <K extends string>(keys: readonly K[]): Record<K, number> =>
+  Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 const noAgents = (): AgentCounts => zeros(['total', ...AGENT_STATUSES]);
 const noTasks = (): TaskCounts => zeros(TASK_STATUSES);
 

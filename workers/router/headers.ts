@@ -30,7 +30,8 @@ export const corsHeaders = (origin: string): Readonly<Record<string, string>> =>
 /** The answer to a preflight of an allowed origin; null for any other request. */
 export function preflight(request: Request, config: RouterConfig | null): Readonly<Record<string, string>> | null {
   const origin = request.headers.get('origin');
-  if (request.method !== 'OPTIONS' || !request.headers.has('access-control-request-method') || !mayReadFrom(config, origin)) return null;
+  if (request.method !== 'OPTIONS' || !request.headers.has('access-control-request-method') || !mayReadFrom(config, origin))
+    return null;
   return {
     ...corsHeaders(origin),
     'access-control-allow-methods': ALLOWED_METHODS,

@@ -24,7 +24,10 @@ interface ListInput<T> {
  * One page over all regions in the order of ids, which is the order of region names. A region that does not answer fails
  * the page: one that silently leaves out a region would be taken for the whole.
  */
-export async function listAcrossRegions<T extends { readonly id: string }>(context: RequestContext, input: ListInput<T>): Promise<Outcome> {
+export async function listAcrossRegions<T extends { readonly id: string }>(
+  context: RequestContext,
+  input: ListInput<T>,
+): Promise<Outcome> {
   const { limit } = input;
   const hash = filterHash(input.kind, { ...input.filter, region: input.region });
   const only = input.region === undefined ? null : configuredRegion(context, input.region);
@@ -32,9 +35,12 @@ export async function listAcrossRegions<T extends { readonly id: string }>(conte
   const after = readCursor(hash, input.cursor);
   if (!after.ok) return after;
   const from = after.value === null ? null : parseIdOf(input.kind, after.value);
-  if (after.value !== null && from === null) return err({ kind: 'invalid_cursor', detail: 'The cursor is not one of this list.' });
+  if (after.value !== null && from === null)
+    return err({ kind: 'invalid_cursor', detail: 'The cursor is not one of this list.' });
 
-  const regions = (only === null ? [...context.config.regions].sort() : [only.value]).filter((region) => from === null || region >= from.region);
+  const regions = (only === null ? [...context.config.regions].sort() : [only.value]).filter(
+    (region) => from === null || region >= from.region,
+  );
   const data: T[] = [];
   let more = false;
   for (const region of regions) {
@@ -59,4 +65,3 @@ export async function listAcrossRegions<T extends { readonly id: string }>(conte
     ...(only === null ? {} : { region: only.value }),
   });
 }
-

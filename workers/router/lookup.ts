@@ -36,4 +36,3 @@ export async function missingById(context: RequestContext, id: PathId): Promise<
   const found = await find(context, id);
   return found.ok ? null : found.error;
 }
-

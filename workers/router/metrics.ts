@@ -15,7 +15,8 @@ export function prometheusText(status: FleetStatus): string {
 
   metric('fleet_agents', 'Agents by region, pool and status.');
   for (const pool of status.pools) {
-    for (const state of AGENT_STATUSES) sample('fleet_agents', { region: pool.region, pool: pool.pool, status: state }, pool[state]);
+    for (const state of AGENT_STATUSES)
+      sample('fleet_agents', { region: pool.region, pool: pool.pool, status: state }, pool[state]);
   }
   metric('fleet_tasks', 'Tasks by region and status.');
   for (const [region, block] of Object.entries(status.regions)) {

@@ -14,7 +14,9 @@ const PROBLEM = {
   content: { 'application/problem+json': { schema: ProblemSchema } },
 };
 const KeyHeader = z.object({
-  'idempotency-key': IdempotencyKeySchema.optional().meta({ description: 'The caller’s name for this request: a repeat gets the same answer' }),
+  'idempotency-key': IdempotencyKeySchema.optional().meta({
+    description: 'The caller’s name for this request: a repeat gets the same answer',
+  }),
 });
 
 /** Describes a route from the table, its schemas and its words. Handlers are registered apart: they read bodies themselves. */
@@ -42,11 +44,17 @@ export function describe(app: App, endpoint: Endpoint): void {
   );
 }
 
-function responsesOf({ doc, name }: Endpoint): Record<string, { description: string; content?: Record<string, { schema: z.ZodType }> }> {
+function responsesOf({
+  doc,
+  name,
+}: Endpoint): Record<string, { description: string; content?: Record<string, { schema: z.ZodType }> }> {
   return Object.fromEntries(
     Object.entries(doc.responses).map(([status, schema]) => [
       status,
-      { description: DESCRIPTIONS[status] ?? doc.summary, ...(schema === null ? textOf(name, status) : { content: { [JSON_TYPE]: { schema } } }) },
+      {
+        description: DESCRIPTIONS[status] ?? doc.summary,
+        ...(schema === null ? textOf(name, status) : { content: { [JSON_TYPE]: { schema } } }),
+      },
     ]),
   );
 }
@@ -64,7 +72,8 @@ const textOf = (name: RouteName, status: string): { content?: Record<string, { s
 
 function accessText(access: Access): string {
   if (access === 'public') return 'Public.';
-  const agent = access.agent === 'self' ? ' The agent itself may, too.' : access.agent === 'own' ? ' An agent may for what is its own.' : '';
+  const agent =
+    access.agent === 'self' ? ' The agent itself may, too.' : access.agent === 'own' ? ' An agent may for what is its own.' : '';
   return `Role: ${access.role} or higher.${agent}`;
 }
 

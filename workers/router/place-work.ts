@@ -153,7 +153,15 @@ async function call(context: RequestContext, group: readonly Journey[]): Promise
   const { region } = first.step;
   const waitMs = Math.max(...group.map((journey) => journey.step.waitMs));
   const requests = group.map((journey) => journey.request);
-  const done = waitMs > 0 ? withdrawOnLeave(context, region, item.pool, requests.map(({ command }) => command)) : null;
+  const done =
+    waitMs > 0
+      ? withdrawOnLeave(
+          context,
+          region,
+          item.pool,
+          requests.map(({ command }) => command),
+        )
+      : null;
   const called = await callRegion(context, region, PLACING_TIMEOUT_MS + waitMs, (binding) =>
     binding.execute(context.caller, item.pool, null, requests),
   );

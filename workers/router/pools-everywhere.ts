@@ -5,7 +5,10 @@ import type { PoolView } from '../../shared/rpc.ts';
 import type { RequestContext } from './context.ts';
 import { askRegion, OWN_TIMEOUT_MS } from './region-calls.ts';
 
-export const poolNotFound = (pool: string): FleetError => ({ kind: 'pool_not_found', detail: `There is no pool '${pool.slice(0, 64)}'.` });
+export const poolNotFound = (pool: string): FleetError => ({
+  kind: 'pool_not_found',
+  detail: `There is no pool '${pool.slice(0, 64)}'.`,
+});
 
 export const inRegions = <T>(regions: readonly RegionId[], call: (region: RegionId) => Promise<T>): Promise<readonly T[]> =>
   Promise.all(regions.map(call));

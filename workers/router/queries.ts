@@ -40,7 +40,9 @@ export const ListTasksQuerySchema = z.object({
 export const RegionQuerySchema = z.object({ region: RegionNameSchema.optional() });
 
 export const WaitQuerySchema = z.object({
-  waitMs: wholeNumber(0, LIMITS.waitMsMax).default(0).meta({ type: 'integer', minimum: 0, maximum: LIMITS.waitMsMax, default: 0 }),
+  waitMs: wholeNumber(0, LIMITS.waitMsMax)
+    .default(0)
+    .meta({ type: 'integer', minimum: 0, maximum: LIMITS.waitMsMax, default: 0 }),
 });
 
 /** `?force` and `?force=true` alike. */

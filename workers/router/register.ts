@@ -36,7 +36,9 @@ export async function registerAll(
   context: RequestContext,
   registrations: readonly Result<Registration, FleetError>[],
 ): Promise<readonly Placed[]> {
-  const works = await Promise.all(registrations.map((registration) => (registration.ok ? workOf(context, registration.value) : registration)));
+  const works = await Promise.all(
+    registrations.map((registration) => (registration.ok ? workOf(context, registration.value) : registration)),
+  );
   const items = works.flatMap((work) => (work.ok ? [work.value] : []));
   const placed = await withinFleetQuota(context, items, (admitted) => placeWork(context, admitted));
   let next = 0;

@@ -35,4 +35,5 @@ export function batchItem(
 }
 
 /** The reply to a batch: always 200, one result per item in their order. */
-export const batchReply = (items: readonly string[], facts: Facts = {}): Outcome => reply(200, `{"results":[${items.join(',')}]}`, facts);
+export const batchReply = (items: readonly string[], facts: Facts = {}): Outcome =>
+  reply(200, `{"results":[${items.join(',')}]}`, facts);

@@ -124,7 +124,11 @@ async function readInput(endpoint: Endpoint, incoming: Incoming): Promise<Result
 }
 
 /** 404 comes before an error of the body: what the path names is looked up when the body is bad, and only then. */
-async function missingFirst(endpoint: Endpoint, context: RequestContext, id: Result<PathId, FleetError> | null): Promise<FleetError | null> {
+async function missingFirst(
+  endpoint: Endpoint,
+  context: RequestContext,
+  id: Result<PathId, FleetError> | null,
+): Promise<FleetError | null> {
   if (endpoint.missing !== undefined) return onlyMissing(await endpoint.missing(context));
   return id?.ok === true ? onlyMissing(await missingById(context, id.value)) : null;
 }

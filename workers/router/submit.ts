@@ -1,4 +1,5 @@
 import type { FleetError } from '../../shared/errors.ts';
+import { parseIdOf } from '../../shared/ids.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { IdempotencyRef, TaskSpec } from '../../shared/rpc.ts';
 import type { SubmitTask } from '../../shared/schemas/tasks.ts';
@@ -19,8 +20,9 @@ function specOf(task: SubmitTask): Result<TaskSpec, FleetError> {
 }
 
 /**
- * A task on its way: to the first allowed region where some live agent could take it; where there is none, it queues in
- * the first region that answers.
+ * A task on its way. With a region named it queues there, and elsewhere only when that region is full or does not answer.
+ * Without one it goes to the nearest allowed region where some live agent could take it; where there is none at all, to
+ * the first that answers. A task that depends on others goes where they are: dependencies stay within one region.
  */
 export async function submitWork(
   context: RequestContext,
@@ -31,19 +33,22 @@ export async function submitWork(
   if (unsupported !== null) return err(unsupported);
   const spec = specOf(task);
   if (!spec.ok) return spec;
-  const near = candidates(context, task);
+  const home = task.dependsOn?.[0] === undefined ? undefined : parseIdOf('task', task.dependsOn[0])?.region;
+  const region = task.region ?? home;
+  const near = candidates(context, { region, residency: task.residency });
   if (!near.ok) return near;
-  let order = near.value;
-  if (idempotency !== null && task.region === undefined && order.length > 1) {
+  let order = home === undefined ? near.value : near.value.slice(0, 1);
+  if (idempotency !== null && region === undefined && order.length > 1) {
     const remembered = await rememberedOrder(context, idempotency, order);
     if (!remembered.ok) return remembered;
     order = remembered.value;
   }
+  const queued = { type: 'submitTask', spec: spec.value, needsAgent: false } as const;
   return ok({
     pool: task.pool,
     order,
-    tried: { type: 'submitTask', spec: spec.value, needsAgent: true },
-    settled: { type: 'submitTask', spec: spec.value, needsAgent: false },
+    tried: region === undefined ? { ...queued, needsAgent: true } : queued,
+    settled: region === undefined ? queued : null,
     waitMs: 0,
     idempotency,
     passes: true,

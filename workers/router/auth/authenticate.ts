@@ -45,7 +45,9 @@ export async function authenticate(input: AuthInput): Promise<Result<Authenticat
   if (identity === null) return err(UNAUTHORIZED);
   const view = await viewOf(input, identity.claims.fleet, nowMs);
   if (!view.ok) return view;
-  return honours(view.value, identity.claims, config.local) ? ok({ identity, view: view.value }) : refuse('revoked, or of a deleted fleet');
+  return honours(view.value, identity.claims, config.local)
+    ? ok({ identity, view: view.value })
+    : refuse('revoked, or of a deleted fleet');
 }
 
 async function viewOf(input: AuthInput, fleet: string, nowMs: number): Promise<Result<FleetView, FleetError>> {
@@ -54,7 +56,9 @@ async function viewOf(input: AuthInput, fleet: string, nowMs: number): Promise<R
   const fetchView = (): Promise<FleetView> => state.views.fetch(fleet, input.fleet(fleet));
   if (known !== null) {
     if (known.refresh) {
-      execution.waitUntil(fetchView().catch((error: unknown) => log('error', 'fleet not refreshed', { requestId, error: errorText(error) })));
+      execution.waitUntil(
+        fetchView().catch((error: unknown) => log('error', 'fleet not refreshed', { requestId, error: errorText(error) })),
+      );
     }
     return ok(known.view);
   }

@@ -48,7 +48,10 @@ export const AGENT_BATCH_ENDPOINTS = [
     doc: { summary: 'Register up to 1,000 agents', responses: { 200: batchOf(RegisteredAgentSchema) } },
     body: RegisterAgentsSchema,
     async handle(context, { body }) {
-      const placed = await registerAll(context, body.agents.map((item) => readRegistration(context, item)));
+      const placed = await registerAll(
+        context,
+        body.agents.map((item) => readRegistration(context, item)),
+      );
       const where = { instance: context.pathname, requestId: context.requestId };
       const items = placed.map(async (one) => {
         const agent = registered(one);

@@ -1,4 +1,10 @@
-import { AgentSchema, DrainAgentSchema, QuarantineAgentSchema, RegisterAgentSchema, RegisteredAgentSchema } from '../../../shared/schemas/agents.ts';
+import {
+  AgentSchema,
+  DrainAgentSchema,
+  QuarantineAgentSchema,
+  RegisterAgentSchema,
+  RegisteredAgentSchema,
+} from '../../../shared/schemas/agents.ts';
 import { pageOf } from '../../../shared/schemas/common.ts';
 import { defined } from '../../lib/defined.ts';
 import { mintAgentToken } from '../agent-tokens.ts';
@@ -53,7 +59,8 @@ export const AGENT_ENDPOINTS = [
     name: 'deregisterAgent',
     doc: {
       summary: 'Deregister an agent',
-      description: 'Without leases it is gone at once; otherwise it drains until its last lease ends or five minutes pass. `force` revokes its leases.',
+      description:
+        'Without leases it is gone at once; otherwise it drains until its last lease ends or five minutes pass. `force` revokes its leases.',
       responses: { 200: AgentSchema },
     },
     id: 'agent',

@@ -38,7 +38,10 @@ async function prepare(context: RequestContext, item: unknown): Promise<Result<P
   return work.ok ? ok({ op, work: work.value, count: asked.count }) : work;
 }
 
-function address(context: RequestContext, operation: Exclude<AllocationOperation, { op: 'allocate' }>): Result<AddressedItem, FleetError> {
+function address(
+  context: RequestContext,
+  operation: Exclude<AllocationOperation, { op: 'allocate' }>,
+): Result<AddressedItem, FleetError> {
   const id = itemId(context, 'allocation', operation.id);
   if (!id.ok) return id;
   const { fencingToken } = operation;
@@ -69,12 +72,23 @@ export const ALLOCATION_BATCH_ENDPOINTS = [
     async handle(context, { body }) {
       const items = await Promise.all(body.operations.map((item) => prepare(context, item)));
       const answers = new Map<number, Answered>();
-      const addressed = items.flatMap((item, index) => (item.ok && item.value.op !== 'allocate' ? [{ index, item: item.value.addressed }] : []));
-      const work = items.flatMap((item, index) => (item.ok && item.value.op === 'allocate' ? [{ index, item: item.value.work }] : []));
+      const addressed = items.flatMap((item, index) =>
+        item.ok && item.value.op !== 'allocate' ? [{ index, item: item.value.addressed }] : [],
+      );
+      const work = items.flatMap((item, index) =>
+        item.ok && item.value.op === 'allocate' ? [{ index, item: item.value.work }] : [],
+      );
       // Releases first: an agent that this batch gives back is free for its allocations.
-      const replies = await executeAddressed(context, addressed.map(({ item }) => item));
-      for (const [i, { index, item }] of addressed.entries()) answers.set(index, { reply: replies[i] as PoolReply, region: item.id.region });
-      const placed = await placeWork(context, work.map(({ item }) => item));
+      const replies = await executeAddressed(
+        context,
+        addressed.map(({ item }) => item),
+      );
+      for (const [i, { index, item }] of addressed.entries())
+        answers.set(index, { reply: replies[i] as PoolReply, region: item.id.region });
+      const placed = await placeWork(
+        context,
+        work.map(({ item }) => item),
+      );
       for (const [i, { index }] of work.entries()) answers.set(index, placed[i] as Answered);
 
       const where = { instance: context.pathname, requestId: context.requestId };
@@ -84,7 +98,10 @@ export const ALLOCATION_BATCH_ENDPOINTS = [
           return batchItem(!item.ok ? item : reply === undefined || reply.ok ? err(NO_ANSWER) : reply, where);
         }
         if (item.value.op === 'allocate') {
-          return batchItem(ok({ status: 201, body: grantJson(reply.value as readonly AllocationView[], item.value.count) }), where);
+          return batchItem(
+            ok({ status: 201, body: grantJson(reply.value as readonly AllocationView[], item.value.count) }),
+            where,
+          );
         }
         return batchItem(ok({ status: 200, body: allocationJson(reply.value as AllocationView) }), where);
       });

@@ -1,7 +1,14 @@
 import type { FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { AllocateSpec, AllocationView, IdempotencyRef, ReleaseOutcome } from '../../../shared/rpc.ts';
-import { AllocateSchema, AllocationSchema, ReleaseSchema, RenewSchema, type Allocate, type Release } from '../../../shared/schemas/allocations.ts';
+import {
+  AllocateSchema,
+  AllocationSchema,
+  ReleaseSchema,
+  RenewSchema,
+  type Allocate,
+  type Release,
+} from '../../../shared/schemas/allocations.ts';
 import { WhySchema, type Why } from '../../../shared/schemas/why.ts';
 import { defined } from '../../lib/defined.ts';
 import { mergeWhys } from '../../region/why.ts';
@@ -17,7 +24,13 @@ import { askRegion, PLACING_TIMEOUT_MS } from '../region-calls.ts';
 import { reply, replyJson } from '../reply.ts';
 import { allocationJson, grantJson } from '../views.ts';
 
-function specOf({ pool: _pool, region: _region, residency: _residency, metadata, ...rest }: Allocate): Result<AllocateSpec, FleetError> {
+function specOf({
+  pool: _pool,
+  region: _region,
+  residency: _residency,
+  metadata,
+  ...rest
+}: Allocate): Result<AllocateSpec, FleetError> {
   const text = jsonField('metadata', metadata);
   return text.ok ? ok({ ...rest, ...(text.value === undefined ? {} : { metadata: text.value }) }) : text;
 }
@@ -63,7 +76,8 @@ export const ALLOCATION_ENDPOINTS = [
     name: 'allocate',
     doc: {
       summary: 'Allocate an agent',
-      description: 'Grants a lease on an agent that fits, or says why none does. `count` above 1 grants that many agents, all or none.',
+      description:
+        'Grants a lease on an agent that fits, or says why none does. `count` above 1 grants that many agents, all or none.',
       responses: { 201: AllocationSchema },
     },
     body: AllocateSchema,
@@ -117,7 +131,11 @@ export const ALLOCATION_ENDPOINTS = [
 
   endpoint({
     name: 'releaseAllocation',
-    doc: { summary: 'Give an agent back', description: 'Again with the same token: the same answer.', responses: { 200: AllocationSchema } },
+    doc: {
+      summary: 'Give an agent back',
+      description: 'Again with the same token: the same answer.',
+      responses: { 200: AllocationSchema },
+    },
     id: 'allocation',
     body: ReleaseSchema,
     keyed: true,
@@ -126,7 +144,12 @@ export const ALLOCATION_ENDPOINTS = [
       if (!outcome.ok) return outcome;
       const result = outcome.value === undefined ? {} : { result: outcome.value };
       const { fencingToken } = body;
-      return act(context, id, { type: 'release', allocationId: id.text, fencingToken, ...result }, { status: 200, write: allocationJson });
+      return act(
+        context,
+        id,
+        { type: 'release', allocationId: id.text, fencingToken, ...result },
+        { status: 200, write: allocationJson },
+      );
     },
   }),
 ];

@@ -66,7 +66,8 @@ export const FLEET_ENDPOINTS = [
     name: 'fleetStatus',
     doc: {
       summary: 'Agents and tasks of all regions and pools',
-      description: 'Read from counters that follow an acknowledged change within 500 ms. A region with `fresh: false` did not answer.',
+      description:
+        'Read from counters that follow an acknowledged change within 500 ms. A region with `fresh: false` did not answer.',
       responses: { 200: FleetStatusSchema },
     },
     handle: async (context) => replyJson(200, await fleetStatus(context)),

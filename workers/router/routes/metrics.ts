@@ -8,6 +8,10 @@ export const METRICS_ENDPOINTS = [
     name: 'metrics',
     doc: { summary: 'The caller’s fleet in Prometheus’ text format', responses: { 200: null } },
     handle: async (context) =>
-      ok({ status: 200, body: prometheusText(await fleetStatus(context)), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
+      ok({
+        status: 200,
+        body: prometheusText(await fleetStatus(context)),
+        contentType: 'text/plain; version=0.0.4; charset=utf-8',
+      }),
   }),
 ];

@@ -32,7 +32,10 @@ const regionsOf = (context: RequestContext, region: string | undefined): Result<
   return one.ok ? ok([one.value]) : one;
 };
 
-async function listPools(context: RequestContext, regions: readonly RegionId[]): Promise<Result<readonly PoolView[], FleetError>> {
+async function listPools(
+  context: RequestContext,
+  regions: readonly RegionId[],
+): Promise<Result<readonly PoolView[], FleetError>> {
   const lists = await inRegions(regions, (region) =>
     callRegion(context, region, OWN_TIMEOUT_MS, (binding) => binding.listPools(context.caller)),
   );
@@ -41,7 +44,11 @@ async function listPools(context: RequestContext, regions: readonly RegionId[]):
 }
 
 /** The pool in the regions asked for; 404 when none of them has it. */
-async function readPool(context: RequestContext, pool: string, region: string | undefined): Promise<Result<readonly PoolView[], FleetError>> {
+async function readPool(
+  context: RequestContext,
+  pool: string,
+  region: string | undefined,
+): Promise<Result<readonly PoolView[], FleetError>> {
   if (!POOL_NAME.test(pool)) return err(poolNotFound(pool));
   const regions = regionsOf(context, region);
   if (!regions.ok) return regions;
@@ -80,7 +87,10 @@ export const POOL_ENDPOINTS = [
         .sort((a, b) => (poolKey(a) < poolKey(b) ? -1 : 1));
       const data = rest.slice(0, limit);
       const last = data.at(-1);
-      return replyJson(200, { data, ...(rest.length > limit && last !== undefined ? { nextCursor: writeCursor(hash, poolKey(last)) } : {}) });
+      return replyJson(200, {
+        data,
+        ...(rest.length > limit && last !== undefined ? { nextCursor: writeCursor(hash, poolKey(last)) } : {}),
+      });
     },
   }),
 
@@ -115,7 +125,11 @@ export const POOL_ENDPOINTS = [
       const failed = firstError(put);
       if (failed !== null) return err(failed);
       const done = put.flatMap((one) => (one.ok ? [one.value] : []));
-      return showPools(done.some((one) => one.created) ? 201 : 200, done.map((one) => one.pool), region);
+      return showPools(
+        done.some((one) => one.created) ? 201 : 200,
+        done.map((one) => one.pool),
+        region,
+      );
     },
   }),
 
@@ -123,7 +137,8 @@ export const POOL_ENDPOINTS = [
     name: 'scalePool',
     doc: {
       summary: 'Set how many agents a pool should have',
-      description: 'A pool has a size in each region; without a region, that of every region is set. Reaching it is the launcher’s work.',
+      description:
+        'A pool has a size in each region; without a region, that of every region is set. Reaching it is the launcher’s work.',
       responses: { 200: ScaledEverywhereSchema },
     },
     body: ScalePoolSchema,

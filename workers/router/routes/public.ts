@@ -10,7 +10,10 @@ import type { RouterConfig } from '../env.ts';
 const READY_WITHIN_MS = 1_000;
 
 const HealthSchema = z.object({ status: z.literal('ok') });
-const ReadySchema = z.object({ status: z.enum(['ready', 'degraded']), regions: z.record(z.string(), z.enum(['ok', 'unavailable'])) });
+const ReadySchema = z.object({
+  status: z.enum(['ready', 'degraded']),
+  regions: z.record(z.string(), z.enum(['ok', 'unavailable'])),
+});
 
 /** Whether each region answers in time. */
 export async function readiness(config: RouterConfig): Promise<{ readonly ready: boolean; readonly body: object }> {
@@ -53,7 +56,11 @@ export function problemsPage(): string {
 <table>${rows.join('')}</table></html>`;
 }
 
-const words = (name: 'health' | 'ready' | 'openapi' | 'docs' | 'problems' | 'assets', summary: string, schema: z.ZodType | null): Endpoint =>
+const words = (
+  name: 'health' | 'ready' | 'openapi' | 'docs' | 'problems' | 'assets',
+  summary: string,
+  schema: z.ZodType | null,
+): Endpoint =>
   endpoint({
     name,
     doc: { summary, responses: { 200: schema } },

@@ -32,7 +32,8 @@ export const SESSION_ENDPOINTS = [
     name: 'session',
     doc: {
       summary: 'Open an agent’s session (WebSocket)',
-      description: 'Token in `Authorization`, or as the subprotocol `bearer.<jwt>` beside `fleet.v1`. Frames are JSON; text `ping` is answered `pong`.',
+      description:
+        'Token in `Authorization`, or as the subprotocol `bearer.<jwt>` beside `fleet.v1`. Frames are JSON; text `ping` is answered `pong`.',
       responses: { 101: null },
     },
     id: 'agent',
@@ -52,9 +53,13 @@ export const SESSION_ENDPOINTS = [
       return err(
         status === 404
           ? { kind: 'not_found', detail: 'No such agent.' }
-          : { kind: 'region_unavailable', region: id.region, retryAfterMs: 1_000, detail: `Region ${id.region} did not open the session.` },
+          : {
+              kind: 'region_unavailable',
+              region: id.region,
+              retryAfterMs: 1_000,
+              detail: `Region ${id.region} did not open the session.`,
+            },
       );
     },
   }),
 ];
-

@@ -1,5 +1,11 @@
 import type { PoolCommandOf } from '../../../shared/rpc.ts';
-import { CompleteTaskSchema, FailTaskSchema, ProgressReplySchema, ProgressTaskSchema, TaskSchema } from '../../../shared/schemas/tasks.ts';
+import {
+  CompleteTaskSchema,
+  FailTaskSchema,
+  ProgressReplySchema,
+  ProgressTaskSchema,
+  TaskSchema,
+} from '../../../shared/schemas/tasks.ts';
 import { act } from '../commands.ts';
 import { endpoint } from '../endpoint.ts';
 import { jsonField } from '../json-fields.ts';
@@ -9,7 +15,11 @@ import { taskJson } from '../views.ts';
 export const TASK_RESULT_ENDPOINTS = [
   endpoint({
     name: 'completeTask',
-    doc: { summary: 'Complete a task', description: 'Again with the same token: the same answer.', responses: { 200: TaskSchema } },
+    doc: {
+      summary: 'Complete a task',
+      description: 'Again with the same token: the same answer.',
+      responses: { 200: TaskSchema },
+    },
     id: 'task',
     body: CompleteTaskSchema,
     keyed: true,
@@ -26,19 +36,32 @@ export const TASK_RESULT_ENDPOINTS = [
 
   endpoint({
     name: 'failTask',
-    doc: { summary: 'Fail a task', description: 'It is tried again unless `retryable` is false or no attempt is left.', responses: { 200: TaskSchema } },
+    doc: {
+      summary: 'Fail a task',
+      description: 'It is tried again unless `retryable` is false or no attempt is left.',
+      responses: { 200: TaskSchema },
+    },
     id: 'task',
     body: FailTaskSchema,
     keyed: true,
     handle(context, { id, body: { fencingToken, error, retryable } }) {
       const failure = typeof error === 'string' ? { code: 'agent_error', message: error } : error;
-      return act(context, id, { type: 'failTask', taskId: id.text, fencingToken, error: failure, retryable }, { status: 200, write: taskJson });
+      return act(
+        context,
+        id,
+        { type: 'failTask', taskId: id.text, fencingToken, error: failure, retryable },
+        { status: 200, write: taskJson },
+      );
     },
   }),
 
   endpoint({
     name: 'progressTask',
-    doc: { summary: 'Report progress, and keep a checkpoint', description: 'The first progress accepts the task.', responses: { 200: ProgressReplySchema } },
+    doc: {
+      summary: 'Report progress, and keep a checkpoint',
+      description: 'The first progress accepts the task.',
+      responses: { 200: ProgressReplySchema },
+    },
     id: 'task',
     body: ProgressTaskSchema,
     keyed: true,

@@ -34,7 +34,11 @@ async function readTask(context: RequestContext, item: unknown): Promise<Result<
 export const TASK_ENDPOINTS = [
   endpoint({
     name: 'submitTask',
-    doc: { summary: 'Submit a task', description: 'It is queued, and given to a connected agent of its pool.', responses: { 202: TaskSchema } },
+    doc: {
+      summary: 'Submit a task',
+      description: 'It is queued, and given to a connected agent of its pool.',
+      responses: { 202: TaskSchema },
+    },
     body: SubmitTaskSchema,
     keyed: true,
     async handle(context, { body }) {
@@ -54,7 +58,12 @@ export const TASK_ENDPOINTS = [
     body: TaskBatchSchema,
     async handle(context, { body }) {
       const works = await Promise.all(body.tasks.map((item) => readTask(context, item)));
-      const placed = [...(await placeWork(context, works.flatMap((work) => (work.ok ? [work.value] : []))))];
+      const placed = [
+        ...(await placeWork(
+          context,
+          works.flatMap((work) => (work.ok ? [work.value] : [])),
+        )),
+      ];
       const answers = works.map((work): Placed => (work.ok ? (placed.shift() ?? UNANSWERED) : { reply: work, region: null }));
       const where = { instance: context.pathname, requestId: context.requestId };
       const items = answers.map(({ reply: answer }) =>
@@ -78,7 +87,11 @@ export const TASK_ENDPOINTS = [
 
   endpoint({
     name: 'getTask',
-    doc: { summary: 'Read a task', description: 'With `waitMs` the answer comes when the task ends or the wait does.', responses: { 200: TaskSchema } },
+    doc: {
+      summary: 'Read a task',
+      description: 'With `waitMs` the answer comes when the task ends or the wait does.',
+      responses: { 200: TaskSchema },
+    },
     id: 'task',
     query: WaitQuerySchema,
     handle: async (context, { id, query }) => show(await findTask(context, id, query.waitMs), id.region, taskJson),
@@ -105,7 +118,11 @@ export const TASK_ENDPOINTS = [
 
   endpoint({
     name: 'replayTask',
-    doc: { summary: 'Submit a task that has ended once more', description: 'The new task names the old one in `replayOf`.', responses: { 202: TaskSchema } },
+    doc: {
+      summary: 'Submit a task that has ended once more',
+      description: 'The new task names the old one in `replayOf`.',
+      responses: { 202: TaskSchema },
+    },
     id: 'task',
     body: EmptyBodySchema,
     keyed: true,

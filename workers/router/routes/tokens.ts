@@ -28,7 +28,8 @@ export const TOKEN_ENDPOINTS = [
     name: 'mintToken',
     doc: {
       summary: 'Mint a token',
-      description: 'Agents’ tokens live a day and are renewed while the agent calls. `fleet` works only with the local root token, and creates that fleet.',
+      description:
+        'Agents’ tokens live a day and are renewed while the agent calls. `fleet` works only with the local root token, and creates that fleet.',
       responses: { 201: MintedTokenSchema },
     },
     body: MintTokenSchema,
@@ -86,4 +87,3 @@ export const TOKEN_ENDPOINTS = [
     },
   }),
 ];
-
