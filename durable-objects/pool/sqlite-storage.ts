@@ -172,8 +172,8 @@ export class SqlitePoolStorage implements PoolStorage {
     );
     const rows = Object.values(tasks).reduce((a, b) => a + b, 0) + leases + answers;
     const next = [
-      this.#min('SELECT min(expires_at_ms) AS at FROM tasks', 0),
-      this.#min('SELECT min(ended_at_ms) AS at FROM leases', LIMITS.allocationRetentionMs),
+      this.#min('SELECT min(expires_at_ms) AS at FROM tasks WHERE expires_at_ms IS NOT NULL', 0),
+      this.#min('SELECT min(ended_at_ms) AS at FROM leases WHERE ended_at_ms IS NOT NULL', LIMITS.allocationRetentionMs),
       this.#min('SELECT min(at_ms) AS at FROM idempotency', LIMITS.idempotencyTtlMs),
     ].filter((at) => at !== null);
     return { tasks, rows, nextAtMs: next.length === 0 ? null : Math.min(...next) };
@@ -217,20 +217,20 @@ export class SqlitePoolStorage implements PoolStorage {
     keep: number,
     step: number,
   ): number {
-    const over = Math.max(0, this.#count(`SELECT count(*) AS n FROM ${table} WHERE ${column} IS NOT NULL`) - keep);
-    const byAge = this.#sql.exec(
-      `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE ${column} <= ? ORDER BY ${column} LIMIT ?)`,
-      beforeMs,
-      step,
-    ).rowsWritten;
-    if (over <= 0) return byAge;
-    return (
-      byAge +
-      this.#sql.exec(
-        `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE ${column} IS NOT NULL ORDER BY ${column} LIMIT ?)`,
-        Math.min(step, over),
-      ).rowsWritten
-    );
+    const keys = (where: string, limit: number, ...params: number[]): { id: string }[] =>
+      limit <= 0
+        ? []
+        : this.#all<{ id: string }>(
+            `SELECT ${key} AS id FROM ${table} WHERE ${where} ORDER BY ${column} LIMIT ?`,
+            ...params,
+            limit,
+          );
+    const over = this.#count(`SELECT count(*) AS n FROM ${table} WHERE ${column} IS NOT NULL`) - keep;
+    const due = keys(`${column} <= ?`, step, beforeMs);
+    // What its age has removed no longer counts against the number.
+    const gone = [...due, ...keys(`${column} > ?`, Math.min(step, over - due.length), beforeMs)];
+    for (const { id } of gone) this.#sql.exec(`DELETE FROM ${table} WHERE ${key} = ?`, id);
+    return gone.length;
   }
 
   #count(query: string): number {
