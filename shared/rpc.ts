@@ -233,6 +233,13 @@ export interface RegistryRpc {
   ): Promise<readonly { readonly pool: string; readonly shard: number }[]>;
   /** Remembers the first order of regions tried for an idempotency key, and answers the remembered one. */
   routeForKey(fleet: string, region: string, key: string, order: readonly string[]): Promise<readonly string[]>;
+  /** The same for many keys of a batch in one commit; answers in their order. */
+  routesForKeys(
+    fleet: string,
+    region: string,
+    keys: readonly string[],
+    order: readonly string[],
+  ): Promise<readonly (readonly string[])[]>;
   purge(): Promise<void>;
 }
 
@@ -277,6 +284,7 @@ export interface RegionRpc {
     input: { readonly targetSize: number; readonly reason?: string },
   ): Promise<Result<{ readonly desired: number; readonly limitedBy?: 'min' | 'max' }, FleetError>>;
   routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]>;
+  routesForKeys(caller: Caller, keys: readonly string[], order: readonly string[]): Promise<readonly (readonly string[])[]>;
   /** The floor of the benchmarks: router, token, region, one object call that writes nothing. */
   ping(caller: Caller, pool: string): Promise<number>;
   purgeFleet(caller: Caller): Promise<void>;

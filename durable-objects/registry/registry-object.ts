@@ -137,6 +137,21 @@ export class RegistryObject extends DurableObject<RegionEnv> implements Registry
     });
   }
 
+  async routesForKeys(
+    fleet: string,
+    region: string,
+    keys: readonly string[],
+    order: readonly string[],
+  ): Promise<readonly (readonly string[])[]> {
+    this.#check(fleet, region);
+    return this.#commit.run(() => {
+      const nowMs = Date.now();
+      const routes = keys.map((key) => this.#registry.routeForKey(key, order, nowMs));
+      this.#armAlarm();
+      return routes;
+    });
+  }
+
   async admit(
     fleet: string,
     region: string,

@@ -192,6 +192,14 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     return this.#ports.registry(caller.fleet).routeForKey(caller.fleet, this.#ports.region, key, order);
   }
 
+  async routesForKeys(
+    caller: Caller,
+    keys: readonly string[],
+    order: readonly string[],
+  ): Promise<readonly (readonly string[])[]> {
+    return this.#ports.registry(caller.fleet).routesForKeys(caller.fleet, this.#ports.region, keys, order);
+  }
+
   async ping(caller: Caller, pool: string): Promise<number> {
     const route = await findRoute(this.#ports, caller.fleet, pool);
     return route === null ? 0 : this.#ports.pool(caller.fleet, { region: this.#ports.region, pool, shard: 0 }).ping();
