@@ -9,7 +9,7 @@ import type { Role } from './roles.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, RegisterAgent } from './schemas/agents.ts';
 import type { Allocate, Allocation } from './schemas/allocations.ts';
 import type { JsonText } from './schemas/common.ts';
-import type { AgentCounts, Pool, PoolStatus, PutPool, RegionStatus, TaskCounts } from './schemas/fleet.ts';
+import type { AgentCounts, Pool, PutPool, RegionStatus, TaskCounts } from './schemas/fleet.ts';
 import type { SubmitTask, Task } from './schemas/tasks.ts';
 import type { Why } from './schemas/why.ts';
 
@@ -192,7 +192,8 @@ export type PoolView = Pool;
 export interface RegionStatusBlock {
   readonly region: string;
   readonly status: RegionStatus;
-  readonly pools: readonly PoolStatus[];
+  /** `PoolStatus[]` as text: it is asked for often, changes seldom, and goes to the caller as it is. */
+  readonly pools: JsonText;
 }
 
 /** What a region needs to know of a pool to route to it. */

@@ -2,6 +2,7 @@ import type { FleetError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller, PoolView, RegionStatusBlock, ShardConfig, ShardSummary } from '../../shared/rpc.ts';
+import type { JsonText } from '../../shared/schemas/common.ts';
 import type { PutPool } from '../../shared/schemas/fleet.ts';
 import { Counters, emptySummary } from './core/counters.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type PoolConfig,
   type Scaled,
 } from './core/pools.ts';
-import { instances, placementRoute, poolView, regionStatus, shardConfig } from './core/views.ts';
+import { instances, placementRoute, poolView, poolsText, shardConfig } from './core/views.ts';
 import type { PlacementRoute, ShardRef } from './core/routes.ts';
 import type { RegistryStorage } from './storage.ts';
 
@@ -32,6 +33,8 @@ export class Registry {
   readonly #region: string;
   readonly #pools: Map<string, PoolConfig>;
   readonly #counters = new Counters();
+  /** The pools' part of `status`, until something in it changes. */
+  #poolsText: JsonText | null = null;
   /** Reports from before this moment are of shards that a purge removed. */
   readonly #bornAtMs: number;
 
@@ -51,8 +54,15 @@ export class Registry {
     return allPools(this.#pools).map((config) => poolView(config, this.#counters, this.#region));
   }
 
+  /** One moment: the counters are copied here, without a pause; an answer is serialised only later. */
   status(nowMs: number): RegionStatusBlock {
-    return regionStatus(this.#pools, this.#counters, this.#region, nowMs);
+    const { agents, tasks } = this.#counters.region;
+    this.#poolsText ??= poolsText(this.#pools, this.#counters, this.#region);
+    return {
+      region: this.#region,
+      status: { agents: { ...agents }, tasks: { ...tasks }, asOfMs: nowMs, fresh: true },
+      pools: this.#poolsText,
+    };
   }
 
   /** Agents of the region, as last reported. */
@@ -136,6 +146,7 @@ export class Registry {
 
   report(summary: ShardSummary): void {
     if (!this.isNews(summary)) return;
+    this.#poolsText = null;
     this.#counters.apply(summary);
     this.#storage.saveSummary(summary);
   }
@@ -147,6 +158,7 @@ export class Registry {
   open(ref: ShardRef): void {
     if (this.isInUse(ref)) return;
     const summary = emptySummary(ref.pool, ref.shard);
+    this.#poolsText = null;
     this.#counters.apply(summary);
     this.#storage.saveSummary(summary);
   }
@@ -174,6 +186,7 @@ export class Registry {
   }
 
   #save(config: PoolConfig): void {
+    this.#poolsText = null;
     this.#pools.set(config.pool, config);
     this.#storage.savePool(config);
   }

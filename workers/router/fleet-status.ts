@@ -1,7 +1,8 @@
 import type { RegionId } from '../../regions/table.ts';
 import type { RegionStatusBlock } from '../../shared/rpc.ts';
 import { AGENT_STATUSES } from '../../shared/schemas/agents.ts';
-import type { AgentCounts, FleetStatus, RegionStatus, TaskCounts } from '../../shared/schemas/fleet.ts';
+import type { JsonText } from '../../shared/schemas/common.ts';
+import type { AgentCounts, FleetStatus, PoolStatus, RegionStatus, TaskCounts } from '../../shared/schemas/fleet.ts';
 import { TASK_STATUSES } from '../../shared/schemas/tasks.ts';
 import type { RequestContext } from './context.ts';
 import { callRegion } from './region-calls.ts';
@@ -31,11 +32,16 @@ async function blockOf(context: RequestContext, region: RegionId): Promise<Regio
   }
   const last = LAST.get(name);
   if (last !== undefined) return { ...last, status: { ...last.status, fresh: false } };
-  return { region, status: { agents: noAgents(), tasks: noTasks(), asOfMs: 0, fresh: false }, pools: [] };
+  return { region, status: { agents: noAgents(), tasks: noTasks(), asOfMs: 0, fresh: false }, pools: '[]' };
 }
 
-/** The whole fleet: each region's block is one moment; one that does not answer is shown as last seen, and says so. */
-export async function fleetStatus(context: RequestContext): Promise<FleetStatus> {
+interface Gathered {
+  readonly counts: Omit<FleetStatus, 'pools'>;
+  /** Texts of `PoolStatus[]`, one a region. */
+  readonly pools: readonly JsonText[];
+}
+
+async function gather(context: RequestContext): Promise<Gathered> {
   const blocks = await Promise.all(context.config.regions.map((region) => blockOf(context, region)));
   const agents = noAgents();
   const tasks = noTasks();
@@ -45,10 +51,18 @@ export async function fleetStatus(context: RequestContext): Promise<FleetStatus>
     for (const key of Object.keys(tasks) as (keyof TaskCounts)[]) tasks[key] += status.tasks[key];
     regions[region] = status;
   }
-  const pools = blocks
-    .flatMap((block) => block.pools)
-    .sort((a, b) => (a.pool === b.pool ? compare(a.region, b.region) : compare(a.pool, b.pool)));
-  return { fleet: context.claims.fleet, agents, tasks, pools, regions };
+  return { counts: { fleet: context.claims.fleet, agents, tasks, regions }, pools: blocks.map((block) => block.pools) };
 }
 
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+/** The whole fleet: each region's block is one moment; one that does not answer is shown as last seen, and says so. */
+export async function fleetStatus(context: RequestContext): Promise<FleetStatus> {
+  const { counts, pools } = await gather(context);
+  return { ...counts, pools: pools.flatMap((text) => JSON.parse(text) as PoolStatus[]) };
+}
+
+/** The same as JSON. The pools, most of it, pass through as the texts the regions wrote. */
+export async function fleetStatusText(context: RequestContext): Promise<JsonText> {
+  const { counts, pools } = await gather(context);
+  const inner = pools.map((text) => text.slice(1, -1)).filter((text) => text !== '');
+  return `${JSON.stringify(counts).slice(0, -1)},"pools":[${inner.join(',')}]}`;
+}

@@ -1,4 +1,6 @@
-import type { PoolView, RegionStatusBlock, ShardConfig } from '../../../shared/rpc.ts';
+import type { PoolView, ShardConfig } from '../../../shared/rpc.ts';
+import type { JsonText } from '../../../shared/schemas/common.ts';
+import type { PoolStatus } from '../../../shared/schemas/fleet.ts';
 import type { PlacementRoute, ShardRef } from './routes.ts';
 import type { Counters } from './counters.ts';
 import { allPools, desiredOf, isDefaultPool, type PoolConfig, type StoredPools } from './pools.ts';
@@ -45,17 +47,14 @@ export function placementRoute(config: PoolConfig, counters: Counters): Placemen
   };
 }
 
-/** One moment: the counters are copied here, without a pause; an answer is serialised only later. */
-export function regionStatus(stored: StoredPools, counters: Counters, region: string, nowMs: number): RegionStatusBlock {
-  return {
-    region,
-    status: { agents: { ...counters.region.agents }, tasks: { ...counters.region.tasks }, asOfMs: nowMs, fresh: true },
-    pools: allPools(stored).map((config) => {
-      const { agents, tasks } = counters.ofPool(config.pool);
-      const { pool, minAgents, maxAgents } = config;
-      return { pool, region, ...agents, queued: tasks.queued, minAgents, maxAgents, desired: desiredOf(config) };
-    }),
-  };
+/** The pools' part of the region's status, as text. */
+export function poolsText(stored: StoredPools, counters: Counters, region: string): JsonText {
+  const pools = allPools(stored).map((config): PoolStatus => {
+    const { agents, tasks } = counters.ofPool(config.pool);
+    const { pool, minAgents, maxAgents } = config;
+    return { pool, region, ...agents, queued: tasks.queued, minAgents, maxAgents, desired: desiredOf(config) };
+  });
+  return JSON.stringify(pools);
 }
 
 /** Shards that may hold anything: those in use, and those that were sent a configuration of a changed pool. */

@@ -15,6 +15,8 @@ function setUp(storage = new NodeStorage()) {
   return { storage, open, registry: open() };
 }
 
+const poolsOf = (block: { readonly pools: string }): unknown[] => JSON.parse(block.pools) as unknown[];
+
 describe('a registry over its rows', () => {
   it('is the same after a restart', () => {
     const { registry, open } = setUp();
@@ -43,7 +45,7 @@ describe('a registry over its rows', () => {
     const before = registry.status(77);
     registry.report(summaryOf({ version: 2, idle: 9 }));
     expect(before.status).toMatchObject({ agents: { total: 3, idle: 3 }, asOfMs: 77, fresh: true });
-    expect(before.pools[0]).toMatchObject({
+    expect(poolsOf(before)[0]).toMatchObject({
       pool: 'coder',
       region: REGION,
       total: 3,
@@ -52,7 +54,7 @@ describe('a registry over its rows', () => {
       maxAgents: 100,
       desired: 5,
     });
-    expect(before.pools).toHaveLength(16);
+    expect(poolsOf(before)).toHaveLength(16);
   });
 
   it('routes to shards that exist, also those that the configuration has forgotten', () => {

@@ -3,6 +3,7 @@ import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { AgentSpec, Caller, ShardSummary } from '../../../shared/rpc.ts';
+import type { PoolStatus } from '../../../shared/schemas/fleet.ts';
 import { noAgents, noTasks } from '../../../durable-objects/registry/core/counters.ts';
 import { poolStub, registryObjectName, registryStub } from '../../../durable-objects/stubs.ts';
 
@@ -78,7 +79,7 @@ describe('RegistryObject', () => {
       expect(await registry().routeForKey(fleet, REGION, 'key', ['eu-central-1'])).toEqual([REGION, 'eu-central-1']);
     }
     expect(before.status.status).toMatchObject({ agents: { total: 7, idle: 7 }, tasks: { queued: 2 }, fresh: true });
-    expect(before.status.pools.find((pool) => pool.pool === 'coder')).toMatchObject({ total: 7, queued: 2, desired: 40 });
+    expect((JSON.parse(before.status.pools) as PoolStatus[]).find((pool) => pool.pool === 'coder')).toMatchObject({ total: 7, queued: 2, desired: 40 });
     expect(before.pools.at(-1)).toMatchObject({
       pool: 'mine',
       shards: 2,

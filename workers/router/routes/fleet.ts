@@ -6,7 +6,7 @@ import { FleetSettingsSchema, FleetStatusSchema, type FleetSettings } from '../.
 import { invalidField } from '../../lib/validate.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
-import { fleetStatus } from '../fleet-status.ts';
+import { fleetStatusText } from '../fleet-status.ts';
 import { configuredRegion } from '../placement.ts';
 import { ConfirmQuerySchema } from '../queries.ts';
 import { reply, replyJson } from '../reply.ts';
@@ -70,6 +70,6 @@ export const FLEET_ENDPOINTS = [
         'Read from counters that follow an acknowledged change within 500 ms. A region with `fresh: false` did not answer.',
       responses: { 200: FleetStatusSchema },
     },
-    handle: async (context) => replyJson(200, await fleetStatus(context)),
+    handle: async (context) => reply(200, await fleetStatusText(context)),
   }),
 ];
