@@ -89,7 +89,12 @@ export class Output {
     if (error instanceof ApiError) {
       for (const { path, message } of error.problem.errors ?? []) lines.push(`  ${clean(path)}: ${clean(message)}`);
       const { why } = error.problem;
-      if (why !== undefined) lines.push(...whyLines(why).map((line) => `  ${line}`));
+      if (why !== undefined)
+        lines.push(
+          ...whyLines(why)
+            .filter((line) => line !== clean(error.message))
+            .map((line) => `  ${line}`),
+        );
       lines.push(dim(`  code ${clean(error.code)}, status ${error.status}, request ${clean(error.requestId) || 'unknown'}`));
     }
     process.stderr.write(`${lines.join('\n')}\n`);

@@ -3,6 +3,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { NonRetryableError, TaskCancelledError } from '../agent/errors.ts';
 import type { AgentTask, TaskHandler } from '../agent/types.ts';
 import { FleetError } from '../errors.ts';
+import { ProcessGroups } from './process-groups.ts';
 import { TailBuffer } from './tail-buffer.ts';
 
 export interface WrapOptions {
@@ -29,11 +30,7 @@ export function wrapCommand(command: readonly string[], options: WrapOptions): T
   return (task) => runOnce(command, task, options);
 }
 
-/** Process groups that run now; none may outlive this process, however it ends. */
-const groups = new Set<number>();
-process.on('exit', () => {
-  for (const pid of groups) signalGroup(pid, 'SIGKILL');
-});
+const groups = new ProcessGroups();
 
 function runOnce(command: readonly string[], task: AgentTask, options: WrapOptions): Promise<unknown> {
   return new Promise((resolve, reject) => {
@@ -53,8 +50,8 @@ function runOnce(command: readonly string[], task: AgentTask, options: WrapOptio
     const stop = (graceMs: number): void => {
       if (stopping || pid === undefined) return;
       stopping = true;
-      signalGroup(pid, 'SIGTERM');
-      killing = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+      groups.signal(pid, 'SIGTERM');
+      killing = setTimeout(() => groups.signal(pid, 'SIGKILL'), graceMs);
     };
     const onAbort = (): void => stop(graceOf(task.signal.reason, options));
     const settle = (end: () => void): void => {
@@ -62,7 +59,7 @@ function runOnce(command: readonly string[], task: AgentTask, options: WrapOptio
       clearTimeout(killing);
       task.signal.removeEventListener('abort', onAbort);
       if (pid !== undefined) {
-        if (stopping) signalGroup(pid, 'SIGKILL');
+        if (stopping) groups.signal(pid, 'SIGKILL');
         groups.delete(pid);
       }
       end();
@@ -148,12 +145,4 @@ function graceOf(reason: unknown, { killGraceMs }: WrapOptions): number {
   if (reason instanceof TaskCancelledError && reason.graceMs > 0)
     return Math.min(killGraceMs, Math.max(500, reason.graceMs - 1_000));
   return killGraceMs;
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // Nobody left to hear it.
-  }
 }

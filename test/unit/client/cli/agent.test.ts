@@ -1,6 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FakeSessions, assignment } from '../lib/fake-sessions.ts';
-import { type Ran, ended, start } from './lib.ts';
+import { type Ran, emptyDirectory, ended, isAlive, start } from './lib.ts';
 import { eventually } from '../lib/eventually.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
@@ -54,6 +56,17 @@ describe('fleet agent', () => {
     await eventually(() => expect(fake.fleet.to('POST /v1/agents/agt.1/drain')).toHaveLength(1));
     await expect(line.first('complete')).resolves.toMatchObject({ result: 'finished' });
     await expect(ran).resolves.toMatchObject({ code: 0 });
+  });
+
+  test('killed with -9 it takes its commands along', async () => {
+    const file = path.join(emptyDirectory(), 'pid');
+    agent('--', 'sh', '-c', `echo $$ > ${file}.part; mv ${file}.part ${file}; sleep 60; echo late`);
+    const line = await session();
+    line.send('assign', assignment('tsk.1'));
+    await eventually(() => expect(existsSync(file)).toBe(true));
+    const pid = Number(readFileSync(file, 'utf8'));
+    child.kill('SIGKILL');
+    await eventually(() => expect(isAlive(pid)).toBe(false));
   });
 
   test('a failure carries the end of standard error', async () => {

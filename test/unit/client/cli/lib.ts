@@ -44,3 +44,11 @@ export function ended(child: ChildProcessWithoutNullStreams): Promise<Ran> {
   child.stderr.on('data', (part) => (stderr += part));
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })));
 }
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { NonRetryableError, TaskCancelledError } from '../../../../client/src/agent/errors.ts';
 import type { AgentTask } from '../../../../client/src/agent/types.ts';
 import { type WrapOptions, wrapCommand } from '../../../../client/src/cli/wrap.ts';
-import { emptyDirectory } from './lib.ts';
+import { emptyDirectory, isAlive } from './lib.ts';
 import { eventually } from '../lib/eventually.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
@@ -31,13 +31,6 @@ function taskOf(more: Partial<AgentTask> = {}): AgentTask {
 }
 const sh = (script: string, more: Partial<AgentTask> = {}, options: Partial<WrapOptions> = {}) =>
   Promise.resolve(wrapCommand(['sh', '-c', script], { ...OPTIONS, ...options })(taskOf(more)));
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe('a wrapped command', () => {
   test.each([
