@@ -40,7 +40,8 @@ export class FleetObject extends DurableObject<FleetEnv> implements FleetRpc {
 
   /** The object's name is its fleet: one that is addressed for another refuses to serve. */
   #at(fleet: string): FleetState {
-    if (this.ctx.id.name !== undefined && this.ctx.id.name !== fleet) throw new Error('addressed for another fleet than this object holds');
+    if (this.ctx.id.name !== undefined && this.ctx.id.name !== fleet)
+      throw new Error('addressed for another fleet than this object holds');
     this.#state ??= this.#storage.load(fleet);
     return this.#state;
   }
@@ -152,6 +153,11 @@ export class FleetObject extends DurableObject<FleetEnv> implements FleetRpc {
   ): Promise<void> {
     this.#at(fleet);
     this.#quota.settle(ticket, outcome);
+  }
+
+  async noteRemoved(fleet: string): Promise<void> {
+    this.#at(fleet);
+    this.#quota.noteRemoved();
   }
 
   async deleteFleet(

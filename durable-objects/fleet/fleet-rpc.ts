@@ -80,6 +80,8 @@ export interface FleetRpc {
     ticket: number,
     outcome: { readonly registered: number; readonly keys: readonly string[] },
   ): Promise<void>;
+  /** Agents have just been removed: near the maximum, the counters are asked again before anyone is refused. */
+  noteRemoved(fleet: string): Promise<void>;
   /** Ends the fleet: tokens and settings at once, every region's data as regions answer. Answers the regions still to purge. */
   deleteFleet(fleet: string, caller: Caller): Promise<{ readonly snapshot: FleetSnapshot; readonly pending: readonly string[] }>;
 }

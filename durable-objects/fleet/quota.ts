@@ -57,7 +57,12 @@ export class FleetQuota {
       }
       if (verdict.type === 'refuse') {
         if (known.length > 0) return ok({ ticket: 0, admitted: 0, known });
-        return err({ kind: 'quota_exceeded', scope: 'fleet', limit, detail: `The fleet may have ${limit} agents in all regions together.` });
+        return err({
+          kind: 'quota_exceeded',
+          scope: 'fleet',
+          limit,
+          detail: `The fleet may have ${limit} agents in all regions together.`,
+        });
       }
       this.#count = null;
       await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
@@ -73,13 +78,24 @@ export class FleetQuota {
     this.#admission.settle(ticket, outcome.registered, Date.now());
   }
 
+  noteRemoved(): void {
+    this.#admission.noteRemoved(Date.now());
+  }
+
   /** The agents of all regions. A young count will do when it leaves room; near the maximum the regions are asked. */
   async #counted(caller: Caller, limit: number, wanted: number): Promise<Count> {
     const young = this.#count;
-    if (young !== null && Date.now() - young.askedAtMs < COUNT_FRESH_MS && this.#judge(limit, wanted, young, true).type === 'admit') return young;
+    if (
+      young !== null &&
+      Date.now() - young.askedAtMs < COUNT_FRESH_MS &&
+      this.#judge(limit, wanted, young, true).type === 'admit'
+    )
+      return young;
     const askedAtMs = Date.now();
     const last = this.#storage.regionCounts();
-    const counts = await Promise.all([...this.#bindings()].map(([region, binding]) => this.#ask(region, binding, caller, last.get(region))));
+    const counts = await Promise.all(
+      [...this.#bindings()].map(([region, binding]) => this.#ask(region, binding, caller, last.get(region))),
+    );
     this.#count = { agents: counts.reduce((sum, n) => sum + n, 0), askedAtMs };
     return this.#count;
   }

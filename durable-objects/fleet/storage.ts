@@ -59,7 +59,12 @@ export class FleetStorage {
         const t = event.token;
         sql.exec(
           'INSERT INTO tokens (id, role, subject, agent_id, issued_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?)',
-          ...[t.id, t.role, t.subject, t.agentId, t.issuedAtMs, t.expiresAtMs],
+          t.id,
+          t.role,
+          t.subject,
+          t.agentId,
+          t.issuedAtMs,
+          t.expiresAtMs,
         );
         return;
       }
@@ -68,7 +73,8 @@ export class FleetStorage {
         return;
       case 'fleetDeleted':
         // The audit rows stay: they are the evidence of the deletion.
-        for (const table of ['tokens', 'revocations', 'idempotency', 'registered_keys', 'region_counts']) sql.exec(`DELETE FROM ${table}`);
+        for (const table of ['tokens', 'revocations', 'idempotency', 'registered_keys', 'region_counts'])
+          sql.exec(`DELETE FROM ${table}`);
         this.#writeFleet(after);
         this.#writePurge(event.purge);
         return;
@@ -88,13 +94,20 @@ export class FleetStorage {
   audit(caller: Caller, action: string, entries: readonly (readonly string[])[], atMs: number): void {
     this.#sql.exec(
       'INSERT INTO audit (at_ms, actor, action, request_id, entries) VALUES (?, ?, ?, ?, ?)',
-      ...[atMs, caller.subject, action, caller.requestId, JSON.stringify(entries)],
+      atMs,
+      caller.subject,
+      action,
+      caller.requestId,
+      JSON.stringify(entries),
     );
   }
 
   key(key: string): KeptKey | null {
     const row = this.#sql
-      .exec<{ body_hash: string; answer: string | null; at_ms: number }>('SELECT body_hash, answer, at_ms FROM idempotency WHERE key = ?', key)
+      .exec<{ body_hash: string; answer: string | null; at_ms: number }>(
+        'SELECT body_hash, answer, at_ms FROM idempotency WHERE key = ?',
+        key,
+      )
       .toArray()[0];
     return row === undefined ? null : { bodyHash: row.body_hash, answer: row.answer, atMs: row.at_ms };
   }
@@ -102,7 +115,10 @@ export class FleetStorage {
   putKey(key: string, kept: KeptKey): void {
     this.#sql.exec(
       'INSERT OR REPLACE INTO idempotency (key, body_hash, answer, at_ms) VALUES (?, ?, ?, ?)',
-      ...[key, kept.bodyHash, kept.answer, kept.atMs],
+      key,
+      kept.bodyHash,
+      kept.answer,
+      kept.atMs,
     );
     this.#prune('idempotency', kept.atMs);
   }
@@ -134,26 +150,41 @@ export class FleetStorage {
   #prune(table: 'idempotency' | 'registered_keys', nowMs: number): void {
     this.#sql.exec(
       `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE at_ms < ? ORDER BY at_ms LIMIT ?)`,
-      ...[nowMs - LIMITS.idempotencyTtlMs, LIMITS.pruneStep],
+      nowMs - LIMITS.idempotencyTtlMs,
+      LIMITS.pruneStep,
     );
   }
 
   #writeFleet(state: FleetState): void {
     this.#sql.exec(
       'INSERT OR REPLACE INTO fleet (id, name, does_exist, generation, settings) VALUES (1, ?, ?, ?, ?)',
-      ...[state.fleet, state.exists ? 1 : 0, state.generation, JSON.stringify(state.settings)],
+      state.fleet,
+      state.exists ? 1 : 0,
+      state.generation,
+      JSON.stringify(state.settings),
     );
   }
 
   #writePurge(purge: Purge): void {
     this.#sql.exec(
       'INSERT OR REPLACE INTO purges (generation, pending, rounds, attempts, next_at_ms) VALUES (?, ?, ?, ?, ?)',
-      ...[purge.generation, JSON.stringify(purge.pending), purge.rounds, purge.attempts, purge.nextAtMs],
+      purge.generation,
+      JSON.stringify(purge.pending),
+      purge.rounds,
+      purge.attempts,
+      purge.nextAtMs,
     );
   }
 
   #tokens(): StoredToken[] {
-    type Row = { id: string; role: string; subject: string; agent_id: string | null; issued_at_ms: number; expires_at_ms: number };
+    type Row = {
+      id: string;
+      role: string;
+      subject: string;
+      agent_id: string | null;
+      issued_at_ms: number;
+      expires_at_ms: number;
+    };
     return this.#sql
       .exec<Row>('SELECT id, role, subject, agent_id, issued_at_ms, expires_at_ms FROM tokens')
       .toArray()

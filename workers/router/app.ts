@@ -1,6 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { FleetRpc } from '../../durable-objects/fleet/fleet-rpc.ts';
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import { err, ok } from '../../shared/result.ts';
 import { errorText, log } from '../lib/log.ts';
@@ -74,10 +73,15 @@ async function respond(
       config === null
         ? err(NOT_CONFIGURED)
         : await work({
-            ...{ request, pathname, requestId, config, state: ISOLATE, execution: executionOf(c) },
-            params: c.req.param() as Record<string, string>,
+            request,
+            pathname,
+            requestId,
+            config,
+            state: ISOLATE,
+            execution: executionOf(c),
+            params: c.req.param(),
             query: () => c.req.query(),
-            fleet: (name) => c.env.FLEET.getByName(name) as unknown as FleetRpc,
+            fleet: (name) => c.env.FLEET.getByName(name),
           });
   } catch (error) {
     log('error', 'unexpected', { requestId, route: template, error: errorText(error) });
@@ -87,7 +91,11 @@ async function respond(
   if (response.status >= 500 || config?.logRequests === true) {
     const region = outcome.ok ? outcome.value.region : undefined;
     log(response.status >= 500 ? 'error' : 'debug', 'request', {
-      ...{ requestId, route: template, status: response.status, ms: Date.now() - startedAtMs, region },
+      requestId,
+      route: template,
+      status: response.status,
+      ms: Date.now() - startedAtMs,
+      region,
       ...(outcome.ok ? {} : { code: outcome.error.kind }),
     });
   }

@@ -16,7 +16,7 @@ export async function act<K extends PoolCommandType>(
   // The map of commands says which output belongs to which type; the union of them has lost that.
   const answered = await executeAt(context, id, command as unknown as Parameters<typeof executeAt>[2], requestKey(context));
   if (!answered.ok) return answered;
-  return reply(answer.status, answer.write(answered.value as PoolOutput<K>), { region: id.region, replayed: answered.replayed });
+  return reply(answer.status, answer.write(answered.value), { region: id.region, replayed: answered.replayed });
 }
 
 /** Writes what a read answered. */

@@ -2,7 +2,8 @@ import type { FleetError } from '../../shared/errors.ts';
 import { err } from '../../shared/result.ts';
 import { errorText, log } from '../lib/log.ts';
 import type { RequestContext } from './context.ts';
-import type { Placed, WorkItem } from './place-work.ts';
+import type { Placed } from './place-work.ts';
+import type { WorkItem } from './work.ts';
 
 /**
  * Keeps registrations under the fleet's `maxAgents`; costs nothing where none is set. Room is reserved before the regions
@@ -46,3 +47,13 @@ const quotaExceeded = (limit: number): FleetError => ({
   limit,
   detail: `The fleet may have ${limit} agents in all regions together.`,
 });
+
+/** Whoever removes an agent to make room must find it: the counters follow half a second later. */
+export async function noteRemoved(context: RequestContext): Promise<void> {
+  if (context.view.snapshot.settings.maxAgents === undefined) return;
+  try {
+    await context.fleet().noteRemoved(context.claims.fleet);
+  } catch (error) {
+    log('error', 'removal not noted', { requestId: context.requestId, error: errorText(error) });
+  }
+}

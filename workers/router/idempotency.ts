@@ -1,10 +1,11 @@
 import type { RegionId } from '../../regions/table.ts';
 import type { FleetError } from '../../shared/errors.ts';
-import { err, ok, type Result } from '../../shared/result.ts';
+import { ok, type Result } from '../../shared/result.ts';
 import type { IdempotencyRef } from '../../shared/rpc.ts';
 import { sha256Hex } from '../lib/sha256.ts';
 import type { RequestContext } from './context.ts';
 import { callRegion, PLACING_TIMEOUT_MS } from './region-calls.ts';
+import type { WorkItem } from './work.ts';
 
 /** The reference of the request's own key; null when it brought none. */
 export const requestKey = (context: RequestContext): IdempotencyRef | null =>
@@ -22,30 +23,61 @@ function keyOf(context: RequestContext, key: string, body: string): IdempotencyR
   };
 }
 
+interface Asking {
+  readonly index: number;
+  readonly item: WorkItem;
+  readonly key: string;
+  readonly coordinators: readonly RegionId[];
+}
+
 /**
- * The order of regions for a keyed request that named none. The first order tried is remembered by a region that follows
- * from the key alone, so that a repeat from elsewhere on the globe finds the first answer, and work stays near its first
- * caller. Residency comes first: a remembered region that is no longer allowed is left out.
+ * The order of regions for keyed work that named none. The first order tried is remembered by a region that follows from
+ * the key alone, so that a repeat from elsewhere on the globe finds the first answer, and work stays near its first caller.
+ * One call per coordinator; the next one is asked where a coordinator is down.
  */
-export async function rememberedOrder(
+export async function rememberOrders(
   context: RequestContext,
-  idempotency: IdempotencyRef,
-  order: readonly RegionId[],
-): Promise<Result<readonly RegionId[], FleetError>> {
-  const coordinators = [...order].sort();
-  const start = Number.parseInt(sha256Hex(idempotency.key).slice(0, 8), 16) % coordinators.length;
-  let fault: FleetError | null = null;
-  for (let i = 0; i < coordinators.length; i += 1) {
-    const region = coordinators[(start + i) % coordinators.length];
-    if (region === undefined) continue;
-    const asked = await callRegion(context, region, PLACING_TIMEOUT_MS, (binding) =>
-      binding.routeForKey(context.caller, idempotency.key, order),
-    );
-    if (asked.ok) {
-      const remembered = asked.value.flatMap((name) => order.filter((allowed) => allowed === name));
-      return ok([...remembered, ...order.filter((allowed) => !remembered.includes(allowed))]);
-    }
-    fault = asked.error;
+  items: readonly WorkItem[],
+): Promise<readonly Result<WorkItem, FleetError>[]> {
+  const results: Result<WorkItem, FleetError>[] = items.map((item) => ok(item));
+  let open = items.flatMap((item, index): Asking[] => {
+    if (item.idempotency === null || item.named || item.order.length === 1) return [];
+    return [{ index, item, key: item.idempotency.key, coordinators: coordinatorsOf(item.idempotency.key, item.order) }];
+  });
+  for (let attempt = 0; open.length > 0; attempt += 1) {
+    const groups = Map.groupBy(open, ({ item, coordinators }) => `${coordinators[attempt]} ${item.order.join(' ')}`);
+    open = [];
+    const ask = async (group: readonly Asking[]): Promise<void> => {
+      const [first] = group;
+      const coordinator = first?.coordinators[attempt];
+      if (first === undefined || coordinator === undefined) return;
+      const asked = await callRegion(context, coordinator, PLACING_TIMEOUT_MS, (binding) =>
+        binding.routesForKeys(
+          context.caller,
+          group.map(({ key }) => key),
+          first.item.order,
+        ),
+      );
+      for (const [i, one] of group.entries()) {
+        if (asked.ok) results[one.index] = ok({ ...one.item, order: inOrder(asked.value[i] ?? [], one.item.order) });
+        else if (attempt < one.coordinators.length - 1) open.push(one);
+        else results[one.index] = asked;
+      }
+    };
+    await Promise.all([...groups.values()].map(ask));
   }
-  return err(fault ?? { kind: 'internal', detail: 'There was no region to ask.' });
+  return results;
+}
+
+/** All candidates, beginning with the one that the key's hash points at. */
+function coordinatorsOf(key: string, order: readonly RegionId[]): readonly RegionId[] {
+  const sorted = [...order].sort();
+  const start = Number.parseInt(sha256Hex(key).slice(0, 8), 16) % sorted.length;
+  return [...sorted.slice(start), ...sorted.slice(0, start)];
+}
+
+/** Residency comes first: a remembered region that is no longer allowed is left out, one that is new comes last. */
+function inOrder(remembered: readonly string[], allowed: readonly RegionId[]): readonly RegionId[] {
+  const first = remembered.flatMap((name) => allowed.filter((region) => region === name));
+  return [...first, ...allowed.filter((region) => !first.includes(region))];
 }

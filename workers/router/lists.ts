@@ -61,7 +61,6 @@ export async function listAcrossRegions<T extends { readonly id: string }>(
   }
   const last = data.at(-1);
   const nextCursor = more && last !== undefined ? writeCursor(hash, last.id) : undefined;
-  return reply(200, jsonWith(nextCursor === undefined ? {} : { nextCursor }, { data: jsonArray(data.map(input.write)) }), {
-    ...(only === null ? {} : { region: only.value }),
-  });
+  const body = jsonWith(nextCursor === undefined ? {} : { nextCursor }, { data: jsonArray(data.map(input.write)) });
+  return reply(200, body, only === null ? {} : { region: only.value });
 }

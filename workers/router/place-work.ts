@@ -1,26 +1,13 @@
 import type { RegionId } from '../../regions/table.ts';
 import type { FleetError } from '../../shared/errors.ts';
 import { err, type Result } from '../../shared/result.ts';
-import type { IdempotencyRef, PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
+import type { PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
+import type { Why } from '../../shared/schemas/why.ts';
 import { mergeWhys } from '../region/why.ts';
 import type { RequestContext } from './context.ts';
+import { rememberOrders } from './idempotency.ts';
 import { callRegion, PLACING_TIMEOUT_MS } from './region-calls.ts';
-
-/** New work that may go to one of several regions. */
-export interface WorkItem {
-  readonly pool: string;
-  /** At least one, in the order to try them. */
-  readonly order: readonly RegionId[];
-  /** What is asked of each region while others may follow: it neither waits nor queues. */
-  readonly tried: PoolCommand;
-  /** What is asked of the first region that can be reached when all have refused; null when their refusal is the answer. */
-  readonly settled: PoolCommand | null;
-  /** How long `settled` may take beyond an ordinary call. */
-  readonly waitMs: number;
-  readonly idempotency: IdempotencyRef | null;
-  /** Whether a refusal for want of room sends it on to the next region; otherwise only trouble there does. */
-  readonly passes: boolean;
-}
+import type { WorkItem } from './work.ts';
 
 export interface Placed {
   readonly reply: PoolReply;
@@ -53,6 +40,13 @@ class Journey {
     // With one candidate there is nothing to try first.
     this.#settling = item.order.length === 1;
     this.#steps = this.#settling ? this.#settleSteps(item.order) : item.order.map((region, i) => this.#tryStep(region, i));
+  }
+
+  /** One that does not get as far as a region. */
+  static refused(item: WorkItem, reply: PoolReply): Journey {
+    const journey = new Journey(item);
+    journey.#end(reply, null);
+    return journey;
   }
 
   #tryStep(region: RegionId, i: number): Step {
@@ -112,7 +106,9 @@ class Journey {
     if (first?.kind !== 'no_capacity') return first ?? null;
     const whys = refusals.flatMap((error) => (error.kind === 'no_capacity' && error.why !== undefined ? [error.why] : []));
     const why = mergeWhys(whys.toReversed());
-    return why === undefined ? first : { ...first, why };
+    if (why === undefined || whys.length === 1) return first;
+    const detail = `In ${whys.length} regions ${textOf(why)}`;
+    return { ...first, detail, why: { ...why, detail } };
   }
 
   #end(reply: PoolReply, region: RegionId | null): void {
@@ -126,13 +122,21 @@ class Journey {
   }
 }
 
+const textOf = ({ eligible, agents, failed }: Why): string =>
+  `${eligible} of ${agents} agents could take this now${failed.length === 0 ? '' : `: ${failed.map((f) => `${f.agents} fail ${f.predicate}`).join(', ')}`}.`;
+
 /**
  * Finds each item a region: one call per region and pool in each round, all at once, until every item is placed or refused
  * everywhere. Answers in the order of the items.
  */
 export async function placeWork(context: RequestContext, items: readonly WorkItem[]): Promise<readonly Placed[]> {
-  const journeys = items.map((item) => new Journey(item));
-  for (let open = journeys; open.length > 0; open = open.filter((journey) => journey.placed === null)) {
+  const ordered = await rememberOrders(context, items);
+  const journeys = ordered.map((item, i) => (item.ok ? new Journey(item.value) : Journey.refused(items[i] as WorkItem, item)));
+  for (
+    let open = journeys.filter((journey) => journey.placed === null);
+    open.length > 0;
+    open = open.filter((journey) => journey.placed === null)
+  ) {
     const groups = open.length === 1 ? [open] : groupByTarget(open);
     await Promise.all(groups.map((group) => call(context, group)));
   }

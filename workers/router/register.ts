@@ -3,10 +3,10 @@ import { err, ok, type Result } from '../../shared/result.ts';
 import type { AgentView, IdempotencyRef, PoolCommand } from '../../shared/rpc.ts';
 import type { RegisterAgent } from '../../shared/schemas/agents.ts';
 import type { RequestContext } from './context.ts';
-import { rememberedOrder } from './idempotency.ts';
 import { jsonField } from './json-fields.ts';
 import { candidates } from './placement.ts';
-import { placeWork, type Placed, type WorkItem } from './place-work.ts';
+import { placeWork, type Placed } from './place-work.ts';
+import type { WorkItem } from './work.ts';
 import { withinFleetQuota } from './fleet-quota.ts';
 
 export interface Registration {
@@ -15,20 +15,15 @@ export interface Registration {
 }
 
 /** A region that is named is meant; without one the nearest allowed takes the agent, and the next if it is in trouble. */
-async function workOf(context: RequestContext, { agent, idempotency }: Registration): Promise<Result<WorkItem, FleetError>> {
+function workOf(context: RequestContext, { agent, idempotency }: Registration): Result<WorkItem, FleetError> {
   const { pool, region, metadata, ...rest } = agent;
   const text = jsonField('metadata', metadata ?? {});
   if (!text.ok) return text;
   const nearest = candidates(context, { region });
   if (!nearest.ok) return nearest;
-  let order = region === undefined ? nearest.value : nearest.value.slice(0, 1);
-  if (idempotency !== null && order.length > 1) {
-    const remembered = await rememberedOrder(context, idempotency, order);
-    if (!remembered.ok) return remembered;
-    order = remembered.value;
-  }
+  const order = region === undefined ? nearest.value : nearest.value.slice(0, 1);
   const tried: PoolCommand = { type: 'registerAgent', spec: { ...rest, metadata: text.value ?? '{}' } };
-  return ok({ pool, order, tried, settled: null, waitMs: 0, idempotency, passes: false });
+  return ok({ pool, order, tried, settled: null, waitMs: 0, idempotency, named: region !== undefined, passes: false });
 }
 
 /** Registers agents under the pools', the regions' and the fleet's maxima; one answer each, in order. */
@@ -36,9 +31,7 @@ export async function registerAll(
   context: RequestContext,
   registrations: readonly Result<Registration, FleetError>[],
 ): Promise<readonly Placed[]> {
-  const works = await Promise.all(
-    registrations.map((registration) => (registration.ok ? workOf(context, registration.value) : registration)),
-  );
+  const works = registrations.map((registration) => (registration.ok ? workOf(context, registration.value) : registration));
   const items = works.flatMap((work) => (work.ok ? [work.value] : []));
   const placed = await withinFleetQuota(context, items, (admitted) => placeWork(context, admitted));
   let next = 0;

@@ -4,10 +4,9 @@ import { err, ok, type Result } from '../../shared/result.ts';
 import type { IdempotencyRef, TaskSpec } from '../../shared/rpc.ts';
 import type { SubmitTask } from '../../shared/schemas/tasks.ts';
 import type { RequestContext } from './context.ts';
-import { rememberedOrder } from './idempotency.ts';
 import { jsonField } from './json-fields.ts';
 import { candidates } from './placement.ts';
-import type { WorkItem } from './place-work.ts';
+import type { WorkItem } from './work.ts';
 import { unsupportedInTask } from './unsupported.ts';
 
 function specOf(task: SubmitTask): Result<TaskSpec, FleetError> {
@@ -24,11 +23,11 @@ function specOf(task: SubmitTask): Result<TaskSpec, FleetError> {
  * Without one it goes to the nearest allowed region where some live agent could take it; where there is none at all, to
  * the first that answers. A task that depends on others goes where they are: dependencies stay within one region.
  */
-export async function submitWork(
+export function submitWork(
   context: RequestContext,
   task: SubmitTask,
   idempotency: IdempotencyRef | null,
-): Promise<Result<WorkItem, FleetError>> {
+): Result<WorkItem, FleetError> {
   const unsupported = unsupportedInTask(task);
   if (unsupported !== null) return err(unsupported);
   const spec = specOf(task);
@@ -37,20 +36,15 @@ export async function submitWork(
   const region = task.region ?? home;
   const near = candidates(context, { region, residency: task.residency });
   if (!near.ok) return near;
-  let order = home === undefined ? near.value : near.value.slice(0, 1);
-  if (idempotency !== null && region === undefined && order.length > 1) {
-    const remembered = await rememberedOrder(context, idempotency, order);
-    if (!remembered.ok) return remembered;
-    order = remembered.value;
-  }
   const queued = { type: 'submitTask', spec: spec.value, needsAgent: false } as const;
   return ok({
     pool: task.pool,
-    order,
+    order: home === undefined ? near.value : near.value.slice(0, 1),
     tried: region === undefined ? { ...queued, needsAgent: true } : queued,
     settled: region === undefined ? queued : null,
     waitMs: 0,
     idempotency,
+    named: region !== undefined,
     passes: true,
   });
 }

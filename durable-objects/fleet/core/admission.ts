@@ -18,7 +18,10 @@ export interface Count {
 }
 
 /** `wait`: near the maximum, counters and open tickets overlap; ask again when they have settled. */
-export type Verdict = { readonly type: 'admit'; readonly admitted: number } | { readonly type: 'wait' } | { readonly type: 'refuse' };
+export type Verdict =
+  | { readonly type: 'admit'; readonly admitted: number }
+  | { readonly type: 'wait' }
+  | { readonly type: 'refuse' };
 
 /**
  * Admission under a fleet's maximum. Registrations are counted by the regions, a moment later; until then the tickets
@@ -28,6 +31,7 @@ export type Verdict = { readonly type: 'admit'; readonly admitted: number } | { 
 export class Admission {
   readonly #tickets = new Map<number, Ticket>();
   #nextTicket = 1;
+  #removedAtMs = Number.NEGATIVE_INFINITY;
 
   judge(input: {
     readonly limit: number;
@@ -43,8 +47,9 @@ export class Admission {
     for (const ticket of this.#tickets.values()) if (mayBeMissing(ticket, count)) held += ticket.held;
     const room = limit - count.agents - held;
     if (room >= wanted) return { type: 'admit', admitted: wanted };
-    if (count.agents >= limit) return { type: 'refuse' };
-    if (held > 0 && input.mayWait) return { type: 'wait' };
+    const mayShrink = count.askedAtMs < this.#removedAtMs + COUNTED_WITHIN_MS;
+    const mayOverlap = held > 0 && count.agents < limit;
+    if (input.mayWait && (mayShrink || mayOverlap)) return { type: 'wait' };
     return room > 0 ? { type: 'admit', admitted: room } : { type: 'refuse' };
   }
 
@@ -52,6 +57,11 @@ export class Admission {
     const id = this.#nextTicket++;
     this.#tickets.set(id, { wanted, openedAtMs: nowMs, settledAtMs: null, held: wanted });
     return id;
+  }
+
+  /** An agent has just left: the counters may still have it. */
+  noteRemoved(nowMs: number): void {
+    this.#removedAtMs = nowMs;
   }
 
   settle(id: number, registered: number, nowMs: number): void {

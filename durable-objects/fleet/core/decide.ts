@@ -17,7 +17,12 @@ export type FleetCommand =
   | { readonly type: 'mintToken'; readonly token: StoredToken }
   | { readonly type: 'revokeToken'; readonly id: string; readonly unrecorded: boolean; readonly expiresAtMs: number }
   | { readonly type: 'delete'; readonly regions: readonly string[] }
-  | { readonly type: 'purged'; readonly generation: number; readonly done: readonly string[]; readonly regions: readonly string[] }
+  | {
+      readonly type: 'purged';
+      readonly generation: number;
+      readonly done: readonly string[];
+      readonly regions: readonly string[];
+    }
   | { readonly type: 'prune' };
 
 /** What a command does to the fleet's record, or why not. Pure: the clock is an argument. */
@@ -45,7 +50,12 @@ function mint(state: FleetState, token: StoredToken, nowMs: number): Result<read
   const removed = gone.reduce((n, event) => n + (event.type === 'expiredRemoved' ? event.tokens.length : 0), 0);
   if (state.tokens.size - removed >= LIMITS.tokensPerFleet) {
     const limit = LIMITS.tokensPerFleet;
-    return err({ kind: 'quota_exceeded', scope: 'fleet', limit, detail: `A fleet may have ${limit} tokens; revoked ones count until they expire.` });
+    return err({
+      kind: 'quota_exceeded',
+      scope: 'fleet',
+      limit,
+      detail: `A fleet may have ${limit} tokens; revoked ones count until they expire.`,
+    });
   }
   return ok([...gone, { type: 'tokenMinted', token }]);
 }

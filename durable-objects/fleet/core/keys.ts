@@ -18,7 +18,11 @@ export function beginKey(
     return err({ kind: 'idempotency_mismatch', detail: 'This idempotency key was used with another request.' });
   }
   if (kept.answer === null) {
-    return err({ kind: 'idempotency_in_progress', retryAfterMs: 500, detail: 'The first request with this key is still running.' });
+    return err({
+      kind: 'idempotency_in_progress',
+      retryAfterMs: 500,
+      detail: 'The first request with this key is still running.',
+    });
   }
   return ok(kept.answer);
 }

@@ -49,5 +49,4 @@ export const emptyFleet = (fleet: string): FleetState => ({
  * The fleet's name inside the regions. A later generation has other objects than the deleted one, so a write that was
  * under way when the fleet was deleted cannot appear in the new one, nor can a late purge reach it.
  */
-export const storageFleet = (fleet: string, generation: number): string =>
-  generation === 0 ? fleet : `${fleet}~${generation}`;
+export const storageFleet = (fleet: string, generation: number): string => (generation === 0 ? fleet : `${fleet}~${generation}`);

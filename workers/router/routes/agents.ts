@@ -12,6 +12,7 @@ import { act, show } from '../commands.ts';
 import { endpoint } from '../endpoint.ts';
 import { requestKey } from '../idempotency.ts';
 import { listAcrossRegions } from '../lists.ts';
+import { noteRemoved } from '../fleet-quota.ts';
 import { findAgent } from '../lookup.ts';
 import { ForceQuerySchema, ListAgentsQuerySchema } from '../queries.ts';
 import { askRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
@@ -42,7 +43,12 @@ export const AGENT_ENDPOINTS = [
     query: ListAgentsQuerySchema,
     handle: (context, { query: { limit, cursor, region, ...filter } }) =>
       listAcrossRegions(context, {
-        ...{ kind: 'agent', filter, region, limit, cursor, write: agentJson },
+        kind: 'agent',
+        filter,
+        region,
+        limit,
+        cursor,
+        write: agentJson,
         fetch: (at, after, count) =>
           askRegion(context, at, OWN_TIMEOUT_MS, (binding) => binding.listAgents(context.caller, defined(filter), after, count)),
       }),
@@ -65,8 +71,17 @@ export const AGENT_ENDPOINTS = [
     },
     id: 'agent',
     query: ForceQuerySchema,
-    handle: (context, { id, query }) =>
-      act(context, id, { type: 'deregisterAgent', agentId: id.text, force: query.force }, { status: 200, write: agentJson }),
+    async handle(context, { id, query }) {
+      const { force } = query;
+      const removed = await act(
+        context,
+        id,
+        { type: 'deregisterAgent', agentId: id.text, force },
+        { status: 200, write: agentJson },
+      );
+      if (removed.ok) await noteRemoved(context);
+      return removed;
+    },
   }),
 
   endpoint({

@@ -14,16 +14,17 @@ import { executeAddressed, itemId, soleRegion, type AddressedItem } from '../bat
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
 import { itemKey } from '../idempotency.ts';
-import { placeWork, type WorkItem } from '../place-work.ts';
+import { placeWork } from '../place-work.ts';
 import { batchItem, batchReply } from '../reply.ts';
 import { allocationJson, grantJson } from '../views.ts';
+import type { WorkItem } from '../work.ts';
 import { allocateWork, releaseOutcome } from './allocations.ts';
 
 type Prepared =
   | { readonly op: 'allocate'; readonly work: WorkItem; readonly count: number }
   | { readonly op: 'renew' | 'release'; readonly addressed: AddressedItem };
 
-async function prepare(context: RequestContext, item: unknown): Promise<Result<Prepared, FleetError>> {
+function prepare(context: RequestContext, item: unknown): Result<Prepared, FleetError> {
   const operation = validate(AllocationOperationSchema, item);
   if (!operation.ok) return operation;
   const key = itemKey(context, operation.value.idempotencyKey, item);
@@ -34,7 +35,7 @@ async function prepare(context: RequestContext, item: unknown): Promise<Result<P
     return ok({ op: operation.value.op, addressed: { id, request: key === null ? request : { ...request, idempotency: key } } });
   }
   const { op, idempotencyKey: _key, ...asked } = operation.value;
-  const work = await allocateWork(context, asked, key);
+  const work = allocateWork(context, asked, key);
   return work.ok ? ok({ op, work: work.value, count: asked.count }) : work;
 }
 
@@ -70,7 +71,7 @@ export const ALLOCATION_BATCH_ENDPOINTS = [
     },
     body: AllocationBatchSchema,
     async handle(context, { body }) {
-      const items = await Promise.all(body.operations.map((item) => prepare(context, item)));
+      const items = body.operations.map((item) => prepare(context, item));
       const answers = new Map<number, Answered>();
       const addressed = items.flatMap((item, index) =>
         item.ok && item.value.op !== 'allocate' ? [{ index, item: item.value.addressed }] : [],

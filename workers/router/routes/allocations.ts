@@ -15,14 +15,15 @@ import { mergeWhys } from '../../region/why.ts';
 import { act, show } from '../commands.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
-import { rememberedOrder, requestKey } from '../idempotency.ts';
+import { requestKey } from '../idempotency.ts';
 import { jsonField } from '../json-fields.ts';
 import { findAllocation } from '../lookup.ts';
 import { candidates } from '../placement.ts';
-import { placeWork, type WorkItem } from '../place-work.ts';
+import { placeWork } from '../place-work.ts';
 import { askRegion, PLACING_TIMEOUT_MS } from '../region-calls.ts';
 import { reply, replyJson } from '../reply.ts';
 import { allocationJson, grantJson } from '../views.ts';
+import type { WorkItem } from '../work.ts';
 
 function specOf({
   pool: _pool,
@@ -36,30 +37,25 @@ function specOf({
 }
 
 /** An allocation on its way: all allowed regions are asked without waiting, then it waits in the first. */
-export async function allocateWork(
+export function allocateWork(
   context: RequestContext,
   asked: Allocate,
   idempotency: IdempotencyRef | null,
-): Promise<Result<WorkItem, FleetError>> {
+): Result<WorkItem, FleetError> {
   const spec = specOf(asked);
   if (!spec.ok) return spec;
   const near = candidates(context, asked);
   if (!near.ok) return near;
-  let order = near.value;
-  if (idempotency !== null && asked.region === undefined && order.length > 1) {
-    const remembered = await rememberedOrder(context, idempotency, order);
-    if (!remembered.ok) return remembered;
-    order = remembered.value;
-  }
   const { waitMs } = asked;
   const waiterId = crypto.randomUUID();
   return ok({
     pool: asked.pool,
-    order,
+    order: near.value,
     tried: { type: 'allocate', spec: { ...spec.value, waitMs: 0 }, waiterId },
     settled: waitMs === 0 ? null : { type: 'allocate', spec: spec.value, waiterId },
     waitMs,
     idempotency,
+    named: asked.region !== undefined,
     passes: true,
   });
 }
@@ -83,7 +79,7 @@ export const ALLOCATION_ENDPOINTS = [
     body: AllocateSchema,
     keyed: true,
     async handle(context, { body }) {
-      const work = await allocateWork(context, body, requestKey(context));
+      const work = allocateWork(context, body, requestKey(context));
       if (!work.ok) return work;
       const [placed] = await placeWork(context, [work.value]);
       if (placed === undefined) throw new Error('work without an answer');

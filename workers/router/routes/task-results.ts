@@ -27,7 +27,9 @@ export const TASK_RESULT_ENDPOINTS = [
       const text = jsonField('result', result);
       if (!text.ok) return text;
       const command: PoolCommandOf<'completeTask'> = {
-        ...{ type: 'completeTask', taskId: id.text, fencingToken },
+        type: 'completeTask',
+        taskId: id.text,
+        fencingToken,
         ...(text.value === undefined ? {} : { result: text.value }),
       };
       return act(context, id, command, { status: 200, write: taskJson });
@@ -71,7 +73,9 @@ export const TASK_RESULT_ENDPOINTS = [
       const kept = jsonField('checkpoint', checkpoint);
       if (!kept.ok) return kept;
       const command: PoolCommandOf<'progressTask'> = {
-        ...{ type: 'progressTask', taskId: id.text, fencingToken },
+        type: 'progressTask',
+        taskId: id.text,
+        fencingToken,
         ...(said.value === undefined ? {} : { progress: said.value }),
         ...(kept.value === undefined ? {} : { checkpoint: kept.value }),
       };

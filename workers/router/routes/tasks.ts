@@ -14,16 +14,17 @@ import { endpoint } from '../endpoint.ts';
 import { itemKey, requestKey } from '../idempotency.ts';
 import { listAcrossRegions } from '../lists.ts';
 import { findTask } from '../lookup.ts';
-import { placeWork, type Placed, type WorkItem } from '../place-work.ts';
+import { placeWork, type Placed } from '../place-work.ts';
 import { ListTasksQuerySchema, WaitQuerySchema } from '../queries.ts';
 import { askRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
 import { batchItem, batchReply, reply } from '../reply.ts';
 import { submitWork } from '../submit.ts';
 import { taskJson } from '../views.ts';
+import type { WorkItem } from '../work.ts';
 
 const KeyedSchema = z.looseObject({ idempotencyKey: IdempotencyKeySchema.optional() });
 
-async function readTask(context: RequestContext, item: unknown): Promise<Result<WorkItem, FleetError>> {
+function readTask(context: RequestContext, item: unknown): Result<WorkItem, FleetError> {
   const keyed = validate(KeyedSchema, item);
   if (!keyed.ok) return keyed;
   const { idempotencyKey, ...rest } = keyed.value;
@@ -42,7 +43,7 @@ export const TASK_ENDPOINTS = [
     body: SubmitTaskSchema,
     keyed: true,
     async handle(context, { body }) {
-      const work = await submitWork(context, body, requestKey(context));
+      const work = submitWork(context, body, requestKey(context));
       if (!work.ok) return work;
       const [placed] = await placeWork(context, [work.value]);
       if (placed === undefined) throw new Error('work without an answer');
@@ -57,7 +58,7 @@ export const TASK_ENDPOINTS = [
     doc: { summary: 'Submit up to 256 tasks', responses: { 200: batchOf(TaskSchema) } },
     body: TaskBatchSchema,
     async handle(context, { body }) {
-      const works = await Promise.all(body.tasks.map((item) => readTask(context, item)));
+      const works = body.tasks.map((item) => readTask(context, item));
       const placed = [
         ...(await placeWork(
           context,
@@ -79,7 +80,12 @@ export const TASK_ENDPOINTS = [
     query: ListTasksQuerySchema,
     handle: (context, { query: { limit, cursor, region, ...filter } }) =>
       listAcrossRegions(context, {
-        ...{ kind: 'task', filter, region, limit, cursor, write: taskJson },
+        kind: 'task',
+        filter,
+        region,
+        limit,
+        cursor,
+        write: taskJson,
         fetch: (at, after, count) =>
           askRegion(context, at, OWN_TIMEOUT_MS, (binding) => binding.listTasks(context.caller, defined(filter), after, count)),
       }),

@@ -49,7 +49,10 @@ export const TOKEN_ENDPOINTS = [
       const id = agent === null ? `tok.${ulid()}` : agentTokenId(agent.value.id);
       const lifeMs = body.expiresInMs ?? (agent === null ? LIMITS.tokenTtlMsDefault : LIMITS.agentTokenTtlMs);
       const asked: TokenRecord = {
-        ...{ id, role: body.role, subject: agent === null ? id : agent.value.id, issuedAtMs: nowMs },
+        id,
+        role: body.role,
+        subject: agent === null ? id : agent.value.id,
+        issuedAtMs: nowMs,
         // Whole seconds, as the token itself has them: what is promised is what holds.
         expiresAtMs: Math.ceil((nowMs + lifeMs) / 1_000) * 1_000,
         ...(agent === null ? {} : { agentId: agent.value.id }),
