@@ -28,12 +28,14 @@ export async function openFleet(options: { readonly isFresh: boolean; readonly d
   const running = options.isFresh ? null : await findRunning();
   if (running !== null) return running;
   let failure: string | null = null;
-  const local = await startLocalFleet({
-    port: 0,
-    stateDir: path.join(options.directory, 'fleet'),
-    quiet: true,
-    onFailure: (reason) => (failure = reason),
-  });
+  const local = await keepingSignals(() =>
+    startLocalFleet({
+      port: 0,
+      stateDir: path.join(options.directory, 'fleet'),
+      quiet: true,
+      onFailure: (reason) => (failure = reason),
+    }),
+  );
   const manager = new FleetManager({ endpoint: local.url, token: local.adminToken });
   return {
     manager,
@@ -47,6 +49,22 @@ export async function openFleet(options: { readonly isFresh: boolean; readonly d
       if (failure !== null) throw new Error(`The fleet could not be kept alive: ${failure}`);
     },
   };
+}
+
+/**
+ * Miniflare (5.20261023) exits the process on a signal before anybody else has had a turn; our agents must stop before
+ * the fleet does, so its listeners are taken off again. Its runtime still ends with this process.
+ */
+async function keepingSignals<T>(start: () => Promise<T>): Promise<T> {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const before = new Map(signals.map((signal) => [signal, new Set(process.listeners(signal))]));
+  try {
+    return await start();
+  } finally {
+    for (const [signal, ours] of before) {
+      for (const listener of process.listeners(signal)) if (!ours.has(listener)) process.off(signal, listener);
+    }
+  }
 }
 
 async function findRunning(): Promise<DemoFleet | null> {
