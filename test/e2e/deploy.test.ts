@@ -1,0 +1,29 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+function deploy(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/deploy.ts', ...args], { cwd: ROOT, encoding: 'utf8' });
+  return { status, text: stdout + stderr };
+}
+
+describe('npm run deploy', () => {
+  it.each(['router', 'eu-west-1'])('builds %s without network or account and tells its size', (env) => {
+    const { status, text } = deploy('--env', env, '--dry-run');
+    expect(text).toContain('--dry-run: exiting now');
+    expect(text).toMatch(/index\.js {2}[\d.]+ KiB raw, [\d.]+ KiB gzip/);
+    expect(status).toBe(0);
+    // What a Worker may weigh, compressed, on any plan.
+    expect(Number(/index\.js .* ([\d.]+) KiB gzip/.exec(text)?.[1])).toBeLessThan(3 * 1024);
+  });
+
+  it('refuses an environment that does not exist, and none at all', () => {
+    const unknown = deploy('--env', 'mars-1', '--dry-run');
+    expect(unknown.status).toBe(1);
+    expect(unknown.text).toContain("no environment 'mars-1'");
+    expect(unknown.text).toContain('router, us-east-1');
+    expect(deploy('--dry-run')).toMatchObject({ status: 1, text: expect.stringContaining('Which environment?') });
+  });
+});
