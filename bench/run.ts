@@ -13,3 +13,6 @@ if (load === undefined) {
   const { run } = await load();
   await run(args);
 }
+
+// Nothing to offer; this makes it a module, which may await at its top.
+export {};

@@ -1,0 +1,119 @@
+import { FleetManager } from '../../client/src/fleet-manager.ts';
+import type { LocalFleet } from '../../scripts/local/fleet.ts';
+import { Client } from '../lib/load.ts';
+import { LEASE_MS, nextCapability, POOL, REGION } from './agents.ts';
+import type { Contender } from './measure.ts';
+
+export const OURS_HTTP = 'ours, HTTP single calls';
+export const OURS_SDK = 'ours, SDK pipelining';
+export const OURS_BATCH = 'ours, explicit batches of 256';
+export const FLOOR = 'floor: router, token, region, one object call that writes nothing';
+
+const BATCH = 256;
+
+interface Grant {
+  readonly id: string;
+  readonly fencingToken: number;
+}
+
+/** Connections by concurrency: as many as callers, each with one request at a time. */
+class Connections {
+  readonly #fleet: LocalFleet;
+  readonly #clients = new Map<number, Client>();
+
+  constructor(fleet: LocalFleet) {
+    this.#fleet = fleet;
+  }
+
+  of(count: number): Client {
+    let client = this.#clients.get(count);
+    if (client === undefined) this.#clients.set(count, (client = new Client(this.#fleet.url, this.#fleet.adminToken, count)));
+    return client;
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients.values()) await client.close();
+  }
+}
+
+export interface Ours {
+  readonly contenders: readonly Contender[];
+  /** One allocate and release over HTTP in `pool`, and the time of the allocate. */
+  pair(concurrency: number, pool: string): Promise<number>;
+  /** The floor's one request. */
+  floor(concurrency: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Our own contenders over one fleet. */
+export function ours(fleet: LocalFleet): Ours {
+  const connections = new Connections(fleet);
+  const manager = new FleetManager({ endpoint: fleet.url, token: fleet.adminToken, region: REGION });
+  const missing = `/v1/allocations/alc.${REGION}.${POOL}.0.01ARZ3NDEKTSV4RRFFQ69G5FAV`;
+
+  const pair = async (concurrency: number, pool: string): Promise<number> => {
+    const client = connections.of(concurrency);
+    const from = performance.now();
+    const reply = await client.expect(201, 'POST', '/v1/allocations', allocation(pool));
+    const ms = performance.now() - from;
+    const { id, fencingToken } = JSON.parse(reply.body) as Grant;
+    await client.expect(200, 'POST', `/v1/allocations/${id}/release`, { fencingToken });
+    return ms;
+  };
+  const floor = async (concurrency: number): Promise<number> => {
+    const from = performance.now();
+    await connections.of(concurrency).expect(404, 'GET', missing);
+    return performance.now() - from;
+  };
+
+  return {
+    pair,
+    floor,
+    contenders: [
+      { name: FLOOR, concurrency: [1, 16, 64], turn: async (c, note) => (note(await floor(c)), 1) },
+      { name: OURS_HTTP, concurrency: [1, 16, 64], turn: async (c, note) => (note(await pair(c, POOL)), 1) },
+      {
+        name: OURS_SDK,
+        concurrency: [1, 16, 64, 256],
+        async turn(_, note) {
+          const from = performance.now();
+          const held = await manager.allocateAgent({ pool: POOL, capabilities: [nextCapability()], leaseMs: LEASE_MS });
+          note(performance.now() - from);
+          await held.release();
+          return 1;
+        },
+      },
+      { name: OURS_BATCH, concurrency: [1, 2], turn: async (c, note) => batch(connections.of(c), note) },
+    ],
+    async close() {
+      await manager.shutdown();
+      await connections.close();
+    },
+  };
+}
+
+const allocation = (pool: string) => ({ pool, capabilities: [nextCapability()], leaseMs: LEASE_MS, region: REGION });
+
+async function batch(client: Client, note: (ms: number) => void): Promise<number> {
+  const from = performance.now();
+  const granted = await operate<Grant>(
+    client,
+    201,
+    Array.from({ length: BATCH }, () => ({ op: 'allocate', ...allocation(POOL) })),
+  );
+  note(performance.now() - from);
+  await operate(
+    client,
+    200,
+    granted.map(({ id, fencingToken }) => ({ op: 'release', id, fencingToken })),
+  );
+  return BATCH;
+}
+
+async function operate<T>(client: Client, status: number, operations: readonly object[]): Promise<readonly T[]> {
+  const { body } = await client.expect(200, 'POST', '/v1/allocations/batch', { operations });
+  const { results } = JSON.parse(body) as { readonly results: readonly { readonly status: number; readonly body: T }[] };
+  const refused = results.find((result) => result.status !== status);
+  if (refused !== undefined) throw new Error(`an operation of a batch failed: ${JSON.stringify(refused).slice(0, 300)}`);
+  return results.map((result) => result.body);
+}
