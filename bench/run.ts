@@ -1,3 +1,5 @@
+import process from 'node:process';
+
 /** `npm run bench -- <name>`: one benchmark, ratios side by side in one run. */
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: readonly string[]) => Promise<void> }>>> = {
   registry: () => import('./registry.ts'),
@@ -13,6 +15,3 @@ if (load === undefined) {
   const { run } = await load();
   await run(args);
 }
-
-// Nothing to offer; this makes it a module, which may await at its top.
-export {};
