@@ -5,13 +5,13 @@ import type { Page, Task } from '../../client/src/types.ts';
 import type { Lane } from './plan.ts';
 
 /** Tasks looked at in one request: about what a lane finishes between two looks. */
-const WINDOW = 200;
+const WINDOW = 100;
 /** Tasks that did not end with their neighbours; looked at one by one, so that the window can move on. */
 const STRAGGLERS_MAX = 8;
 /** With so few left to wait for, waiting for each costs no more than listing. */
 const LONG_POLLED_MAX = 4;
 const LONG_POLL_MS = 1_000;
-const LOOK_MS = 400;
+const LOOK_MS = 500;
 /** No task has ended for so long: something is stuck. Longer than it takes to notice a lost agent, several times over. */
 const STALLED_AFTER_MS = 90_000;
 
