@@ -37,6 +37,11 @@ export const referencePage = Scalar({
   cdn: '/assets/scalar.js',
   pageTitle: 'Fleet Manager',
   withDefaultFonts: false,
+  // No icon to ask for, no buttons that lead to somebody else's service.
+  favicon: 'data:,',
+  showDeveloperTools: 'never',
+  hideClientButton: true,
+  authentication: { preferredSecurityScheme: 'bearer' },
   telemetry: false,
   agent: { disabled: true },
   mcp: { disabled: true },
