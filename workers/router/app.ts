@@ -129,7 +129,7 @@ async function unmatched(incoming: Incoming, methods: readonly string[]): Promis
 /** The whole router. Its state is the isolate's, so one app per isolate is enough. */
 export function createApp(): App {
   const app: App = new OpenAPIHono<{ Bindings: RouterEnv }>();
-  for (const endpoint of [...PUBLIC_ENDPOINTS, ...ENDPOINTS]) describe(app, endpoint);
+  for (const endpoint of [...ENDPOINTS, ...PUBLIC_ENDPOINTS]) describe(app, endpoint);
   servePublic(app);
   for (const endpoint of ENDPOINTS) {
     const { method, path } = ROUTES[endpoint.name];
@@ -188,7 +188,9 @@ function servePublic(app: App): void {
       async () => {
         // The page's handler is typed for an app without bindings; it reads none.
         const rendered = await referencePage(c as unknown as Parameters<typeof referencePage>[0], next);
-        const body = rendered instanceof Response ? await rendered.text() : '';
+        // Without an icon in the page a browser asks for one, and is refused.
+        const body =
+          rendered instanceof Response ? (await rendered.text()).replace('<head>', '<head><link rel="icon" href="data:,">') : '';
         return ok({ status: 200, body, contentType: 'text/html; charset=utf-8' });
       },
       () => page,

@@ -77,6 +77,9 @@ function accessText(access: Access): string {
   return `Role: ${access.role} or higher.${agent}`;
 }
 
+/** In the order of the reference page. */
+const TAGS = ['allocations', 'tasks', 'agents', 'pools', 'fleet', 'tokens', 'operations'];
+
 function tagOf(path: string): string {
   const part = path.split('/')[2];
   return path.startsWith('/v1/') && part !== undefined ? part : 'operations';
@@ -95,6 +98,7 @@ export function openApiText(app: App): string {
           'Allocate agents and run tasks over several regions. Times end in `AtMs` (epoch milliseconds), durations in `Ms`; ids are opaque; errors are problem+json.',
       },
       servers: [{ url: '/' }],
+      tags: TAGS.map((name) => ({ name })),
     }),
   );
 }
