@@ -58,7 +58,7 @@ function banner(fleet: LocalFleet): string {
   Next, in another terminal, an agent and a task for it:
 
     npx fleet agent --pool coder -- wc -l
-    npx fleet submit coder --payload hello
+    npx fleet submit coder --payload hello --wait
 
   Stop with Ctrl-C.
 `;
