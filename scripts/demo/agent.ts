@@ -1,7 +1,8 @@
 /**
  * One agent of the demo: the SDK's `runAgent` round an analyser. Endpoint and token come by FLEET_ENDPOINT and FLEET_TOKEN.
- * Started by `agents.ts`, with `leash.ts` preloaded.
+ * Started by `agents.ts`, from the bundle that `bundle.ts` makes.
  */
+import './leash.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { runAgent } from '../../client/src/agent/run-agent.ts';

@@ -10,7 +10,6 @@ import type { Lane, PlannedAgent } from './plan.ts';
 import { type Ledger, readLedger } from './ledger.ts';
 
 const LEASH = path.join(ROOT, 'scripts/demo/leash.ts');
-const RUNNER = path.join(ROOT, 'scripts/demo/agent.ts');
 const CLI = path.join(ROOT, 'client/bin/fleet.mjs');
 /** Loading modules is most of a start, and a wrapped command starts anew for each task: this halves it. */
 const COMPILE_CACHE = path.join(ROOT, 'node_modules/.cache/demo');
@@ -25,6 +24,8 @@ export interface CrewOptions {
   readonly runId: string;
   readonly endpoint: string;
   readonly token: string;
+  /** The program of the agents that are no wrapped commands. */
+  readonly program: string;
   /** Where each agent's ledger and log go. */
   readonly directory: string;
 }
@@ -150,7 +151,7 @@ export class Crew {
   }
 
   #spawn(plan: PlannedAgent): Member {
-    const { directory, endpoint, token, runId } = this.#options;
+    const { directory, endpoint, token, runId, program } = this.#options;
     const { lane, index, isCommand } = plan;
     const { pool, capability } = lane.work;
     const name = `${String(index + 1).padStart(3, '0')}-${pool}-${lane.region}`;
@@ -161,10 +162,10 @@ export class Crew {
     const membership = ['--pool', pool, '--region', lane.region, '--label', `demo=${runId}`];
     membership.push('--capability', capability, '--capability', Crew.capabilityOf(runId));
     const args = isCommand
-      ? [CLI, '-o', 'json', 'agent', ...membership, '--', process.execPath, analyserFile(lane)]
-      : [RUNNER, ...membership, '--analyser', capability, '--ledger', ledgerFile];
+      ? ['--import', LEASH, CLI, '-o', 'json', 'agent', ...membership, '--', process.execPath, analyserFile(lane)]
+      : [program, ...membership, '--analyser', capability, '--ledger', ledgerFile];
     try {
-      const child = spawn(process.execPath, ['--import', LEASH, ...args], {
+      const child = spawn(process.execPath, args, {
         // The wrap prints its events, so its output is its ledger.
         stdio: ['ignore', isCommand ? ledger : log, log, 'ipc'],
         env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, FLEET_ENDPOINT: endpoint, FLEET_TOKEN: token },

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { ulid } from 'ulid';
 import type { FleetManager } from '../../client/src/fleet-manager.ts';
 import { Crew } from './agents.ts';
+import { bundleAgent } from './bundle.ts';
 import { Cleanup } from './cleanup.ts';
 import { type FoundFiles, findFiles } from './files.ts';
 import { findingsOf } from './findings.ts';
@@ -76,7 +77,8 @@ async function drive(context: Context, found: FoundFiles): Promise<Summary> {
   if (minted !== null) cleanup.add('revoke the token of the agents', () => manager.revokeToken(minted.id));
 
   const agentsAtMs = Date.now();
-  const crew = await startCrew(context, plan, manager, { runId, endpoint: fleet.endpoint, token, directory });
+  const program = await bundleAgent();
+  const crew = await startCrew(context, plan, manager, { runId, endpoint: fleet.endpoint, token, directory, program });
   const agentsReadyMs = Date.now() - agentsAtMs;
   const commands = plan.agents.filter(({ isCommand }) => isCommand).length;
   ui.fact(
