@@ -28,6 +28,7 @@ import type {
   HeartbeatReply,
   MintedToken,
   Pool,
+  PoolAnswer,
   PoolInput,
   RegisteredAgent,
   ScaledPool,
@@ -302,12 +303,17 @@ export class FleetManager {
     return fleetApi.listPools(this.#http, options);
   }
 
-  async getPool(pool: string, options?: CallOptions & { readonly region?: string | undefined }): Promise<Pool> {
+  /** A pool exists once per region: in one of them, or with all under `regions`. */
+  async getPool(pool: string, options?: CallOptions & { readonly region?: string | undefined }): Promise<PoolAnswer> {
     return fleetApi.getPool(this.#http, pool, options?.region, options);
   }
 
   /** Creates or changes a pool, in one region or in all. */
-  async putPool(pool: string, spec: PoolInput, options?: CallOptions & { readonly region?: string | undefined }): Promise<Pool> {
+  async putPool(
+    pool: string,
+    spec: PoolInput,
+    options?: CallOptions & { readonly region?: string | undefined },
+  ): Promise<PoolAnswer> {
     return fleetApi.putPool(this.#http, pool, spec, options?.region, options);
   }
 

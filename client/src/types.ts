@@ -13,6 +13,7 @@ import type {
 import type { SubmitTaskSchema, TaskStatus } from '../../shared/schemas/tasks.ts';
 import type { AgentStatus } from '../../shared/schemas/agents.ts';
 import type { Problem } from '../../shared/schemas/problem.ts';
+import type { Pool } from '../../shared/schemas/fleet.ts';
 
 export type { Agent, AgentStatus, Assignment, HeartbeatReply, Liveness, RegisteredAgent } from '../../shared/schemas/agents.ts';
 export type { Allocation as AllocationInfo, AllocationStatus, Selector } from '../../shared/schemas/allocations.ts';
@@ -30,7 +31,12 @@ export type HeartbeatInput = z.input<typeof HeartbeatSchema>;
 export type HeartbeatItem = z.input<typeof HeartbeatItemSchema>;
 export type PoolInput = z.input<typeof PutPoolSchema>;
 export type ScaleInput = z.input<typeof ScalePoolSchema>;
-export type ScaledPool = z.infer<typeof ScaledPoolSchema>;
+/** Without a region: the first region's answer, with every region's beside it. */
+export type ScaledPool = z.infer<typeof ScaledPoolSchema> & {
+  readonly regions?: Readonly<Record<string, z.infer<typeof ScaledPoolSchema>>>;
+};
+/** Without a region: the pool as its first region has it, with every region's beside it. */
+export type PoolAnswer = Pool & { readonly regions?: readonly Pool[] };
 export type FleetSettings = z.input<typeof FleetSettingsSchema>;
 export type TokenInput = z.input<typeof MintTokenSchema>;
 export type MintedToken = z.infer<typeof MintedTokenSchema>;

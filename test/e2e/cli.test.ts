@@ -196,7 +196,9 @@ describe('looking and steering', () => {
 
   test('scale, pools set and tokens', async () => {
     expect((await fleet('pools', 'set', 'gpu', '--min', '0', '--max', '3')).code).toBe(0);
-    expect((await fleet('scale', 'gpu', '50')).stdout).toBe("gpu: 3 desired (held by the pool's maximum)\n");
+    const { stdout: scaled } = await fleet('scale', 'gpu', '50');
+    for (const region of [REGION, 'us-east-1'])
+      expect(scaled).toContain(`gpu ${region}: 3 desired (held by the pool's maximum)\n`);
     const minted = await json<{ id: string; token: string }>('token', 'create', '--role', 'viewer');
     expect((await fleet('status', '--token', minted.token)).code).toBe(0);
     const forbidden = await fleet('scale', 'gpu', '1', '--token', minted.token, '-o', 'json');

@@ -22,6 +22,8 @@ const RECONNECT_BASE_MS = 200;
 const RECONNECT_CAP_MS = 10_000;
 /** Two pings and a half without an answer. */
 const MISSED_PINGS = 2.5;
+/** A session may outlast its token; a beat now and then brings the next one while there is time. */
+const TOKEN_CHECK_MS = LIMITS.agentTokenTtlMs / 24;
 /** Server close of an agent that was removed from the fleet. */
 const NORMAL_CLOSE = 1_000;
 
@@ -51,6 +53,7 @@ export class SessionLink implements Link {
   }
 
   async run(): Promise<LinkEnd> {
+    const renewing = setInterval(() => void this.#renewToken(), TOKEN_CHECK_MS);
     try {
       for (let failures = 0; !this.#stop.signal.aborted;) {
         const close = await this.#session();
@@ -65,6 +68,7 @@ export class SessionLink implements Link {
       }
       return { type: 'closed' };
     } finally {
+      clearInterval(renewing);
       this.#disarm();
     }
   }
@@ -193,13 +197,7 @@ export class SessionLink implements Link {
     if (close.code === SESSION_GONE) return { type: 'gone', reason: close.reason || 'the fleet does not know the agent' };
     if (close.welcomed && close.code !== NORMAL_CLOSE) return null;
     try {
-      await heartbeat(
-        this.#http,
-        this.#agentId,
-        {},
-        { retries: 0, timeoutMs: LIMITS.heartbeatIntervalMs, signal: this.#stop.signal },
-        this.#token,
-      );
+      await this.#beat();
       return null;
     } catch (error) {
       const unknown = error instanceof NotFoundError || error instanceof UnauthorizedError;
@@ -208,6 +206,21 @@ export class SessionLink implements Link {
       if (error instanceof ForbiddenError) throw error;
       return null;
     }
+  }
+
+  /** Best effort: the next check is the repeat, and `welcome` brings a token, too. */
+  async #renewToken(): Promise<void> {
+    try {
+      await this.#beat();
+    } catch {
+      // Whatever it is, the session itself will show it.
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const limits = { retries: 0, timeoutMs: LIMITS.heartbeatIntervalMs, signal: this.#stop.signal };
+    const { token } = await heartbeat(this.#http, this.#agentId, {}, limits, this.#token);
+    if (token !== undefined) this.#token = token;
   }
 
   #send(text: string): void {

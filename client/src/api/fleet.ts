@@ -3,13 +3,14 @@ import type {
   FleetSettings,
   FleetStatus,
   MintedToken,
-  Page,
   Pool,
+  PoolAnswer,
   PoolInput,
   ScaleInput,
   ScaledPool,
   TokenInput,
 } from '../types.ts';
+import { collect, pages } from './pages.ts';
 
 const poolPath = (pool: string, rest = ''): string => `/v1/pools/${encodeURIComponent(pool)}${rest}`;
 
@@ -25,15 +26,19 @@ export const getSettings = (http: HttpClient, options?: CallOptions): Promise<Fl
 export const putSettings = (http: HttpClient, settings: FleetSettings, options?: CallOptions): Promise<FleetSettings> =>
   http.send({ method: 'PUT', path: '/v1/fleet', body: settings }, options);
 
-export const listPools = async (http: HttpClient, options?: CallOptions): Promise<Pool[]> =>
-  (await http.send<Page<Pool>>({ method: 'GET', path: '/v1/pools', query: { limit: 1_000 } }, options)).data;
+export const listPools = (http: HttpClient, options?: CallOptions): Promise<Pool[]> =>
+  collect(pages<Pool>(http, '/v1/pools', {}, options));
 
-/** A pool exists once per region; without `region` the answer covers them all. */
-export const getPool = (http: HttpClient, pool: string, region?: string, options?: CallOptions): Promise<Pool> =>
+export const getPool = (http: HttpClient, pool: string, region?: string, options?: CallOptions): Promise<PoolAnswer> =>
   http.send({ method: 'GET', path: poolPath(pool), query: { region } }, options);
 
-export const putPool = (http: HttpClient, pool: string, spec: PoolInput, region?: string, options?: CallOptions): Promise<Pool> =>
-  http.send({ method: 'PUT', path: poolPath(pool), query: { region }, body: spec }, options);
+export const putPool = (
+  http: HttpClient,
+  pool: string,
+  spec: PoolInput,
+  region?: string,
+  options?: CallOptions,
+): Promise<PoolAnswer> => http.send({ method: 'PUT', path: poolPath(pool), query: { region }, body: spec }, options);
 
 export const scalePool = (http: HttpClient, pool: string, input: ScaleInput, options?: CallOptions): Promise<ScaledPool> =>
   http.send({ method: 'POST', path: poolPath(pool, '/scale'), body: input }, options);

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { wholeNumber } from '../parse.ts';
-import type { Pool } from '../../types.ts';
+import type { Pool, ScaledPool } from '../../types.ts';
 import type { Output } from '../output.ts';
 
 interface SetOptions {
@@ -46,13 +46,15 @@ export function scaleCommand(): Command {
     .action(async (pool: string, size: number, options: { readonly reason?: string }, command: Command) => {
       const { fleet, output, region } = contextOf(command);
       const scaled = await fleet.scalePool(pool, size, { region, reason: options.reason });
-      output.show(
-        scaled,
-        () =>
-          `${pool}: ${scaled.desired} desired${scaled.limitedBy === undefined ? '' : ` (held by the pool's ${scaled.limitedBy}imum)`}`,
+      const where = Object.entries(scaled.regions ?? { [region ?? '']: scaled });
+      output.show(scaled, () =>
+        where.map(([name, each]) => `${pool}${name === '' ? '' : ` ${name}`}: ${sizeOf(each)}`).join('\n'),
       );
     });
 }
+
+const sizeOf = ({ desired, limitedBy }: Pick<ScaledPool, 'desired' | 'limitedBy'>): string =>
+  `${desired} desired${limitedBy === undefined ? '' : ` (held by the pool's ${limitedBy}imum)`}`;
 
 function tableOf(pools: readonly Pool[], output: Output): string {
   return output.table(

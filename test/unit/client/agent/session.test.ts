@@ -375,6 +375,26 @@ describe('reconnecting', () => {
     expect((await fake.session(1)).protocols).toContain('bearer.renewed');
   });
 
+  test('a session that outlasts its token gets the next one in time', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const scripted = fake.fleet.handler;
+      fake.fleet.handler = (request) =>
+        request.path.endsWith('/heartbeat')
+          ? { body: { leases: [], cancel: [], drain: false, token: 'next' } }
+          : scripted(request);
+      fake.options = { pingIntervalMs: 86_400_000 };
+      await run({ handler: () => null }).ready;
+      vi.advanceTimersByTime(3_600_000);
+      await vi.waitFor(() => expect(fake.fleet.to('POST /v1/agents/agt.1/heartbeat')).toHaveLength(1));
+      expect(fake.fleet.to('POST /v1/agents/agt.1/heartbeat')[0]?.headers.authorization).toBe('Bearer token-1');
+      fake.sessions[0]?.drop();
+      expect((await fake.session(1)).protocols).toContain('bearer.next');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('frames of a later version, and rubbish, are survived', async () => {
     run({ handler: () => 'done' });
     const session = await fake.session(0);

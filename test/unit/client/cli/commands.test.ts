@@ -356,7 +356,7 @@ describe('the others', () => {
       ),
     );
     expect((await fleet(['scale', 'coder', '50', '--reason', 'launch', '--region', 'eu-west-1'])).stdout).toBe(
-      "coder: 10 desired (held by the pool's maximum)\n",
+      "coder eu-west-1: 10 desired (held by the pool's maximum)\n",
     );
     expect((await fleet(['pools', 'set', 'gpu', '--min', '0', '--max', '9'])).code).toBe(0);
     expect(await fleet(['token', 'create', '--role', 'viewer', '--expires', '7d'])).toMatchObject({ code: 0, stdout: 'jwt\n' });

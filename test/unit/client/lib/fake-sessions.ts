@@ -10,6 +10,7 @@ export interface SessionOptions {
   /** Whether frames are acknowledged at once. */
   readonly ack?: boolean;
   readonly pong?: boolean;
+  readonly pingIntervalMs?: number;
 }
 
 /** One socket of an agent, as the fleet sees it. */
@@ -110,8 +111,8 @@ export class FakeSessions {
         const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(/, ?/);
         const session = new FakeSession(agentId, protocols, webSocket, this.options);
         this.sessions.push(session);
-        const { held = [], token } = this.options;
-        session.send('welcome', { held, pingIntervalMs: 100, ...(token === undefined ? {} : { token }) });
+        const { held = [], token, pingIntervalMs = 100 } = this.options;
+        session.send('welcome', { held, pingIntervalMs, ...(token === undefined ? {} : { token }) });
       });
     });
   }
