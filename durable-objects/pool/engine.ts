@@ -356,8 +356,8 @@ export class PoolEngine {
   #granted(step: Step, waiter: Waiter, leaseIds: readonly string[]): Outcome {
     const views = leaseIds.flatMap((id): AllocationView[] => {
       // The same step may have revoked it again (its agent was quarantined): the caller learns of both.
-      const lease = this.state.leases.get(id) ?? step.changes.leases.get(id);
-      return lease === undefined ? [] : [viewOf(step, lease)];
+      const lease = step.lease(id);
+      return lease === null ? [] : [viewOf(step, lease)];
     });
     const reply: PoolReply = ok(views);
     const ref = waiter.idempotency;

@@ -5,6 +5,17 @@ import type { Changes } from './core/changes.ts';
 import type { AgentRecord, BlobKind, LeaseRecord, TaskRecord } from './core/records.ts';
 import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer } from './storage.ts';
 
+/** Everything a memory storage holds, record by record as text. */
+export interface MemoryRows {
+  readonly meta: string | null;
+  readonly agents: ReadonlyMap<string, string>;
+  readonly leases: ReadonlyMap<string, string>;
+  readonly tasks: ReadonlyMap<string, string>;
+  readonly blobs: ReadonlyMap<string, JsonText>;
+  readonly answers: ReadonlyMap<string, string>;
+  readonly auditRows: readonly AuditRow[];
+}
+
 const byId = <T extends { readonly id: string }>(a: T, b: T): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
 /**
@@ -19,6 +30,43 @@ export class MemoryPoolStorage implements PoolStorage {
   readonly #blobs = new Map<string, JsonText>();
   readonly #answers = new Map<string, string>();
   readonly auditRows: AuditRow[] = [];
+
+  /** The rows as they are; they change with the storage. */
+  get rows(): MemoryRows {
+    return {
+      meta: this.#meta,
+      agents: this.#agents,
+      leases: this.#leases,
+      tasks: this.#tasks,
+      blobs: this.#blobs,
+      answers: this.#answers,
+      auditRows: this.auditRows,
+    };
+  }
+
+  /** A copy of the rows; `restore` puts it back, as the rollback of a transaction does. */
+  copy(): MemoryRows {
+    const { meta, agents, leases, tasks, blobs, answers, auditRows } = this.rows;
+    return {
+      meta,
+      agents: new Map(agents),
+      leases: new Map(leases),
+      tasks: new Map(tasks),
+      blobs: new Map(blobs),
+      answers: new Map(answers),
+      auditRows: [...auditRows],
+    };
+  }
+
+  restore(rows: MemoryRows): void {
+    this.#meta = rows.meta;
+    replace(this.#agents, rows.agents);
+    replace(this.#leases, rows.leases);
+    replace(this.#tasks, rows.tasks);
+    replace(this.#blobs, rows.blobs);
+    replace(this.#answers, rows.answers);
+    this.auditRows.splice(0, this.auditRows.length, ...rows.auditRows);
+  }
 
   load(): Snapshot | null {
     if (this.#meta === null) return null;
@@ -115,6 +163,11 @@ export class MemoryPoolStorage implements PoolStorage {
     const left = [...ended, ...leases, ...answers].filter((x) => !gone.has(x)).map((x) => x.at);
     return { tasks: removed, rows: gone.size, nextAtMs: left.length === 0 ? null : Math.min(...left) };
   }
+}
+
+function replace(map: Map<string, string>, by: ReadonlyMap<string, string>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
 }
 
 /** What is past its time, plus the oldest above the number kept; at most `step` of each. */

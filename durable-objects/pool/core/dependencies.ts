@@ -40,7 +40,7 @@ export function resolveDependencies(step: Step, ids: readonly string[]): Result<
       waitsFor.push(id);
       continue;
     }
-    const task = step.state.tasks.get(id) ?? step.ctx.archive.task(id);
+    const task = step.task(id);
     if (task === null) return refuse('no such task');
     if (!ENDED.has(task.status)) waitsFor.push(id);
     else if (task.status !== 'succeeded') failed ??= failure(id, task.status);

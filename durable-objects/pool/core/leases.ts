@@ -60,7 +60,7 @@ export function removeAgent(step: Step, agent: LiveAgent, why: string): void {
 /** Finds a lease of this shard, active or ended. */
 export function findLease(step: Step, allocationId: string): LeaseRecord | null {
   if (parseIdOf('allocation', allocationId) === null) return null;
-  return step.state.leases.get(allocationId) ?? step.ctx.archive.lease(allocationId);
+  return step.lease(allocationId);
 }
 
 /** Leases of dispatched tasks live with their agent, up to the attempt's timeout. */

@@ -16,7 +16,7 @@ export interface Context {
   readonly ulid: () => string;
   /** When the agent's socket last answered a ping by itself, or null. */
   readonly lastPongAtMs: (agentId: string) => number | null;
-  /** Ended things, looked up by id in storage. */
+  /** Rows by id, as they were before this step; `Step.lease` and `Step.task` know what it has changed. */
   readonly archive: {
     readonly lease: (id: string) => LeaseRecord | null;
     readonly task: (id: string) => TaskRecord | null;
@@ -54,6 +54,19 @@ export class Step {
 
   get nowMs(): number {
     return this.ctx.nowMs;
+  }
+
+  /**
+   * A lease, active or ended. What this very step has ended is no longer in the state and not yet stored: the row would
+   * still call it active.
+   */
+  lease(id: string): LeaseRecord | null {
+    return this.state.leases.get(id) ?? this.changes.leases.get(id) ?? this.ctx.archive.lease(id);
+  }
+
+  /** A task, live or ended, like `lease`. */
+  task(id: string): TaskRecord | null {
+    return this.state.tasks.get(id) ?? this.changes.tasks.get(id) ?? this.ctx.archive.task(id);
   }
 
   emit(event: PoolEvent): void {

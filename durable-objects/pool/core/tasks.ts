@@ -116,7 +116,7 @@ function hasLiveFit(
 /** A live or ended task of this shard. An agent sees only tasks it holds, or held to their end. */
 function findTask(step: Step, taskId: string): TaskRecord | null {
   if (parseIdOf('task', taskId) === null) return null;
-  const task = step.state.tasks.get(taskId) ?? step.ctx.archive.task(taskId);
+  const task = step.task(taskId);
   if (task === null) return null;
   const self = step.caller?.agentId;
   return self !== undefined && task.agentId !== self ? null : task;
@@ -132,7 +132,7 @@ interface Held {
  * the lease must not have ended by the clock.
  */
 function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held | { readonly ended: TaskRecord }, FleetError> {
-  const task = parseIdOf('task', taskId) === null ? null : (step.state.tasks.get(taskId) ?? step.ctx.archive.task(taskId));
+  const task = parseIdOf('task', taskId) === null ? null : step.task(taskId);
   if (task === null) return err(notFound('task'));
   // Who held it before is told that it lost it, not that there is no such task.
   if (task.fencingToken !== fencingToken || task.allocationId === null) {

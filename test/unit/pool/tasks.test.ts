@@ -55,6 +55,37 @@ describe('what an agent says about a task', () => {
   });
 });
 
+describe('what fell due just before', () => {
+  it.each([
+    ['renew', 'lease_superseded'],
+    ['release', 'lease_superseded'],
+    ['completeTask', 'lease_superseded'],
+  ] as const)('P28: a %s sees what its own step has ended by the clock, not the row that is still stored', (type, verdict) => {
+    const h = new PoolHarness();
+    h.connected();
+    const { leaseId: allocationId, taskId, fencingToken } = h.work(h.submit({ timeoutMs: 5_000 }));
+    // The command is the first to notice that the time is over.
+    h.jump(5_000);
+    const commands = {
+      renew: { type: 'renew', allocationId, fencingToken, leaseMs: 5_000 },
+      release: { type: 'release', allocationId, fencingToken },
+      completeTask: { type: 'completeTask', taskId, fencingToken },
+    } as const;
+    expect(h.verdict(commands[type])).toBe(verdict);
+  });
+
+  it('P28: so it is with a cancel, and with a task that others are to wait for', () => {
+    const h = new PoolHarness();
+    const first = h.submit({ deadlineMs: 5_000 });
+    h.jump(5_000);
+    expect(h.verdict({ type: 'cancelTask', taskId: first })).toBe('invalid_state');
+    const second = h.submit({ deadlineMs: 5_000 });
+    h.jump(5_000);
+    const dependent = h.submit({ dependsOn: [second] });
+    expect(h.task(dependent)).toMatchObject({ status: 'failed', error: { code: 'dependency_failed' } });
+  });
+});
+
 describe('bounds', () => {
   it('P60: everything that waits is bounded, also behind a delay or a limit', () => {
     const limits = LIMITS as { queuePerShard: number };
