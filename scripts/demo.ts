@@ -30,8 +30,10 @@ try {
   if (options.isJson) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
   process.exitCode = summary.ok ? 0 : 1;
 } catch (error) {
+  const isInterrupted = interruption.signal.aborted;
   const isExpected = error instanceof DemoError || error instanceof FleetError;
   const text = error instanceof Error ? (isExpected ? error.message : (error.stack ?? error.message)) : String(error);
-  ui.line(`\n${ui.colors.red('The demo stopped:')} ${text}`);
-  process.exitCode = interruption.signal.aborted ? INTERRUPTED_EXIT : 1;
+  // Whatever was under way then ended with an error of its own.
+  ui.line(`\n${ui.colors.red('The demo stopped:')} ${isInterrupted ? 'interrupted' : text}`);
+  process.exitCode = isInterrupted ? INTERRUPTED_EXIT : 1;
 }

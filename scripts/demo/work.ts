@@ -36,6 +36,7 @@ export class Workload {
   readonly #run: Run;
   readonly #errands: readonly Errand<FoundFile>[];
   readonly #follower: Follower;
+  #submitting: Promise<void> = Promise.resolve();
 
   constructor(run: Run, errands: readonly Errand<FoundFile>[]) {
     this.#run = run;
@@ -56,13 +57,13 @@ export class Workload {
       const elapsed = seconds(Date.now() - startedAtMs);
       ui.progress('tasks', this.#follower.ended.size, this.#errands.length, `${elapsed}${isComplete ? '' : ', submitting'}`);
     };
-    const submit = async (): Promise<void> => {
-      await this.#submit((victimId) => this.#interrupt(victimId, signal).then(kill.resolve, kill.reject), signal);
+    const onVictim = (taskId: string): unknown => this.#interrupt(taskId, signal).then(kill.resolve, kill.reject);
+    this.#submitting = this.#submit(onVictim, signal).then(() => {
       isComplete = true;
-    };
+    });
     try {
       // Followed while still being submitted: the first batch may be done before the last one is on its way.
-      await Promise.all([submit(), this.#follower.run({ isComplete: () => isComplete, onLook, signal }), kill.promise]);
+      await Promise.all([this.#submitting, this.#follower.run({ isComplete: () => isComplete, onLook, signal }), kill.promise]);
       return await kill.promise;
     } finally {
       failing.abort();
@@ -85,6 +86,8 @@ export class Workload {
   /** Takes back what has not ended, so that nothing waits for agents that are gone. */
   async cancelRest(): Promise<void> {
     const { manager } = this.#run;
+    // A batch that is on its way is waited for: what it brings has to be taken back, too.
+    await this.#submitting.catch(() => undefined);
     await inParallel(this.#follower.pending, CONCURRENCY, async (taskId) => {
       try {
         if (!hasEnded(await manager.getTask(taskId))) await manager.cancelTask(taskId);
@@ -97,11 +100,9 @@ export class Workload {
   async #submit(onVictim: (taskId: string) => unknown, signal: AbortSignal): Promise<void> {
     const { manager } = this.#run;
     for (let at = 0; at < this.#errands.length; at += LIMITS.taskBatch) {
+      signal.throwIfAborted();
       const part = this.#errands.slice(at, at + LIMITS.taskBatch);
-      const results = await manager.submitTasks(
-        part.map((errand) => this.#taskOf(errand)),
-        { signal },
-      );
+      const results = await manager.submitTasks(part.map((errand) => this.#taskOf(errand)));
       for (const [index, result] of results.entries()) {
         const errand = part[index];
         if (errand === undefined) throw new Error('The fleet answered more tasks than were submitted');
