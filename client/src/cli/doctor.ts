@@ -1,3 +1,4 @@
+import { PROTOCOL_VERSION } from '../../../shared/version.ts';
 import { ApiError, ForbiddenError, UnauthorizedError } from '../errors.ts';
 import type { Answer } from '../http.ts';
 import type { FleetStatus } from '../types.ts';
@@ -66,10 +67,11 @@ export function checksOf(connect: () => Context): Check[] {
         );
         const server = document.info?.version;
         if (server === undefined) return { state: 'warn', detail: 'the fleet does not say its version' };
-        return { state: 'ok', detail: `fleet ${server}, client ${VERSION}` };
+        const detail = `client ${VERSION} speaks protocol ${PROTOCOL_VERSION}, the fleet ${server}`;
+        if (Number.parseInt(server, 10) === PROTOCOL_VERSION) return { state: 'ok', detail };
+        return { state: 'warn', detail, mend: 'use the client of the same release as the fleet' };
       },
     },
-    { name: 'clock', look: () => (health === null ? SKIPPED : clockSkew(health.headers.get('date'))) },
     {
       name: 'token',
       look: async () => {
@@ -97,6 +99,7 @@ export function checksOf(connect: () => Context): Check[] {
         return { state: 'ok', detail: 'takes work' };
       },
     },
+    { name: 'clock', look: () => clockFinding(status, health?.headers.get('date') ?? null) },
     {
       name: 'regions',
       look: () =>
@@ -119,10 +122,12 @@ function nodeVersion(): Omit<Finding, 'name'> {
   return { state: 'ok', detail: process.version };
 }
 
-/** The Date header counts whole seconds, so a second is nothing. */
-function clockSkew(date: string | null): Omit<Finding, 'name'> {
-  if (date === null) return { state: 'skipped', detail: 'the fleet sends no Date header' };
-  const skewMs = Date.now() - Date.parse(date);
+/** By the moment the regions' numbers were taken, which has milliseconds; else by the answer's Date, which has whole seconds. */
+function clockFinding(status: FleetStatus | null, date: string | null): Omit<Finding, 'name'> {
+  const moments = Object.values(status?.regions ?? {}).flatMap(({ asOfMs, fresh }) => (fresh ? [asOfMs] : []));
+  const fleetMs = moments.length > 0 ? Math.max(...moments) : Date.parse(date ?? '');
+  if (!Number.isFinite(fleetMs)) return { state: 'skipped', detail: 'the fleet has not told its time' };
+  const skewMs = Date.now() - fleetMs;
   if (Math.abs(skewMs) <= SKEW_MAX_MS) return { state: 'ok', detail: 'agrees with the fleet' };
   const direction = skewMs > 0 ? 'ahead' : 'behind';
   return {

@@ -392,7 +392,7 @@ describe('the others', () => {
     const token = `x.${Buffer.from(JSON.stringify({ role: 'admin', exp: 4_000_000_000 })).toString('base64url')}.x`;
     answer(({ path: at }) =>
       at === '/openapi.json'
-        ? { body: { info: { version: '0.1.0' } } }
+        ? { body: { info: { version: '1' } } }
         : at === '/v1/fleet/status'
           ? problem(401, 'unauthorized')
           : { body: {} },
@@ -400,14 +400,20 @@ describe('the others', () => {
     const sick = await fleet(['doctor'], { env: { FLEET_TOKEN: token } });
     expect(sick.code).toBe(1);
     expect(sick.stdout).toMatch(
-      /^ok +node.*\nok +endpoint.*environment\)\nok +reachable.*\nok +version +fleet 0.1.0.*\n.*clock.*\nbad +token.*\n +→ mint another/,
+      /^ok +node.*\nok +endpoint.*environment\)\nok +reachable.*\nok +version +client 0\.1\.0 speaks protocol 1, the fleet 1\nbad +token.*\n +→ mint another/,
     );
     answer(({ path: at }) =>
-      at === '/v1/fleet/status' ? { body: { fleet: 'acme', regions: { 'eu-west-1': { fresh: true } } } } : { body: { info: {} } },
+      at === '/v1/fleet/status'
+        ? { body: { fleet: 'acme', regions: { 'eu-west-1': { fresh: true, asOfMs: Date.now() + 60_000 } } } }
+        : { body: { info: {} } },
     );
     const well = await fleet(['doctor', '-o', 'json'], { env: { FLEET_TOKEN: token } });
     expect(well.code).toBe(0);
     const findings = JSON.parse(well.stdout) as { name: string; state: string; detail: string }[];
+    expect(findings.find(({ name }) => name === 'clock')).toMatchObject({
+      state: 'warn',
+      detail: expect.stringMatching(/^\d+ s behind/),
+    });
     expect(findings.find(({ name }) => name === 'token')).toMatchObject({
       state: 'ok',
       detail: expect.stringMatching(/^admin of fleet acme/),
