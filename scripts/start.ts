@@ -1,7 +1,7 @@
 /**
  * `npm start`: the whole fleet on this machine, in one tree of processes that ends as one.
  * `PORT` (8787), `FLEET_STATE_DIR` (.fleet), `FLEET_REGIONS` (comma list, default all); and, as in `wrangler.toml`,
- * `LOG_LEVEL`, `CORS_ORIGINS`, `REGION_MAX_AGENTS`.
+ * `LOG_LEVEL`, `CORS_ORIGINS`, `RATE_LIMIT_PER_SECOND`, `REGION_MAX_AGENTS`.
  */
 import path from 'node:path';
 import { parseRegionList, REGIONS } from '../regions/table.ts';
@@ -11,7 +11,7 @@ import { isAlive, packageManagerChain } from './local/processes.ts';
 import { announce } from './local/state-dir.ts';
 
 const PARENT_WATCH_MS = 200;
-const PASSED_ON = ['LOG_LEVEL', 'CORS_ORIGINS', 'REGION_MAX_AGENTS'];
+const PASSED_ON = ['LOG_LEVEL', 'CORS_ORIGINS', 'RATE_LIMIT_PER_SECOND', 'REGION_MAX_AGENTS'];
 
 function refuse(message: string): never {
   process.stderr.write(`fleet: ${message}\n`);

@@ -86,8 +86,10 @@ export const LIMITS = {
   tokensPerFleet: 10_000,
   /** A revoked token is refused everywhere within this time. */
   revocationDelayMs: 5_000,
-  rateLimitPerSecond: 5_000,
-  rateLimitBurst: 20_000,
+  /** Requests of one token in one router isolate: some twice what an isolate can serve. RATE_LIMIT_PER_SECOND sets another. */
+  rateLimitPerSecond: 20_000,
+  /** A token that was idle may use this many seconds' worth at once. */
+  rateLimitBurstSeconds: 2,
   customPoolsPerFleet: 256,
   poolAgentsMax: 100_000,
   shardsMax: 64,

@@ -1,6 +1,7 @@
 import type { RegionId } from '../../regions/table.ts';
 import { regionBindings, type FleetEnv, type RegionBinding } from '../../durable-objects/fleet/env.ts';
 import type { FleetRpc } from '../../durable-objects/fleet/fleet-rpc.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import { errorText, log } from '../lib/log.ts';
 import { loadSigningKeys, type SigningKeys } from '../lib/signing-keys.ts';
 
@@ -12,6 +13,8 @@ export interface RouterEnv extends FleetEnv {
   readonly LOCAL?: string;
   /** 'debug': one line for every request. Failures of our own are logged in any case. */
   readonly LOG_LEVEL?: string;
+  /** Requests a second one token may make of one isolate; empty: the default of the limits. */
+  readonly RATE_LIMIT_PER_SECOND?: string;
   /** Secret: private Ed25519 JWKS. There is no default. */
   readonly FLEET_SIGNING_KEYS?: string;
   readonly FLEET: DurableObjectNamespace<FleetRpc & Rpc.DurableObjectBranded>;
@@ -26,6 +29,7 @@ export interface RouterConfig {
   readonly local: boolean;
   readonly corsOrigins: ReadonlySet<string>;
   readonly logRequests: boolean;
+  readonly rateLimitPerSecond: number;
 }
 
 const CONFIGS = new WeakMap<object, RouterConfig | 'not_configured'>();
@@ -61,6 +65,10 @@ async function readConfig(env: RouterEnv): Promise<RouterConfig | null> {
   }
   const keys = await loadSigningKeys(env.FLEET_SIGNING_KEYS);
   if (!keys.ok) return refuse(keys.error);
+  const rateLimitPerSecond =
+    (env.RATE_LIMIT_PER_SECOND ?? '') === '' ? LIMITS.rateLimitPerSecond : Number(env.RATE_LIMIT_PER_SECOND);
+  if (!Number.isInteger(rateLimitPerSecond) || rateLimitPerSecond < 1)
+    return refuse('RATE_LIMIT_PER_SECOND is not a positive whole number');
   const origins = (env.CORS_ORIGINS ?? '').split(',').map((origin) => origin.trim());
   return {
     regions: [...bindings.keys()],
@@ -69,5 +77,6 @@ async function readConfig(env: RouterEnv): Promise<RouterConfig | null> {
     local: env.LOCAL === 'true',
     corsOrigins: new Set(origins.filter((origin) => origin !== '' && origin !== '*')),
     logRequests: env.LOG_LEVEL === 'debug',
+    rateLimitPerSecond,
   };
 }

@@ -41,7 +41,7 @@ export async function authenticate(input: AuthInput): Promise<Result<Authenticat
     return err(UNAUTHORIZED);
   };
   if (token === null) return refuse('no bearer token');
-  const identity = state.tokens.known(token, nowMs) ?? (await state.tokens.verify(config.keys, token, nowMs, refuse));
+  const identity = state.tokens.known(token, nowMs) ?? (await state.tokens.verify(config, token, nowMs, refuse));
   if (identity === null) return err(UNAUTHORIZED);
   const view = await viewOf(input, identity.claims.fleet, nowMs);
   if (!view.ok) return view;

@@ -5,10 +5,13 @@ import { LIMITS } from '../../../shared/limits.ts';
  * spread over many isolates may get a multiple of the rate. Exact quotas are the objects' business.
  */
 export class TokenBucket {
-  #tokens: number = LIMITS.rateLimitBurst;
+  readonly #perSecond: number;
+  #tokens: number;
   #atMs: number;
 
-  constructor(nowMs: number) {
+  constructor(nowMs: number, perSecond: number) {
+    this.#perSecond = perSecond;
+    this.#tokens = perSecond * LIMITS.rateLimitBurstSeconds;
     this.#atMs = nowMs;
   }
 
@@ -17,11 +20,11 @@ export class TokenBucket {
     // A clock that went back must not drain the bucket.
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     this.#atMs = nowMs;
-    this.#tokens = Math.min(LIMITS.rateLimitBurst, this.#tokens + (elapsedMs * LIMITS.rateLimitPerSecond) / 1_000);
+    this.#tokens = Math.min(this.#perSecond * LIMITS.rateLimitBurstSeconds, this.#tokens + (elapsedMs * this.#perSecond) / 1_000);
     if (this.#tokens >= 1) {
       this.#tokens -= 1;
       return 0;
     }
-    return Math.ceil(((1 - this.#tokens) * 1_000) / LIMITS.rateLimitPerSecond);
+    return Math.ceil(((1 - this.#tokens) * 1_000) / this.#perSecond);
   }
 }

@@ -1,6 +1,6 @@
 import { sha256Hex } from '../../lib/sha256.ts';
-import type { SigningKeys } from '../../lib/signing-keys.ts';
 import { hasExpired, verifyToken, type TokenClaims } from '../../lib/tokens.ts';
+import type { RouterConfig } from '../env.ts';
 import { TokenBucket } from './rate-limit.ts';
 
 /** Tokens remembered per isolate, some 1 kB each. */
@@ -37,13 +37,18 @@ export class TokenCache {
   }
 
   /** Verifies a token; null is a refusal, whose reason goes to `refused` for the log. */
-  async verify(keys: SigningKeys, token: string, nowMs: number, refused: (reason: string) => void): Promise<Identity | null> {
+  async verify(
+    { keys, rateLimitPerSecond }: Pick<RouterConfig, 'keys' | 'rateLimitPerSecond'>,
+    token: string,
+    nowMs: number,
+    refused: (reason: string) => void,
+  ): Promise<Identity | null> {
     const verified = await verifyToken(keys, token, nowMs);
     if (!verified.ok) {
       refused(verified.error);
       return null;
     }
-    const identity: Identity = { claims: verified.value, bucket: new TokenBucket(nowMs) };
+    const identity: Identity = { claims: verified.value, bucket: new TokenBucket(nowMs, rateLimitPerSecond) };
     this.#known.set(sha256Hex(token), identity);
     const oldest = this.#known.size > this.#max ? this.#known.keys().next().value : undefined;
     if (oldest !== undefined) this.#known.delete(oldest);
