@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { LIMITS } from '../limits.ts';
 import {
   CapabilitiesSchema,
+  dictionary,
   DurationSchema,
   FencingTokenSchema,
   IdempotencyKeySchema,
@@ -95,7 +96,10 @@ export const HeartbeatsSchema = z
   })
   .meta({ id: 'Heartbeats' });
 
-const METRICS = z.record(z.string().min(1).max(64), z.number()).refine((m) => Object.keys(m).length <= 64, 'at most 64 metrics');
+const METRICS = dictionary(z.string().min(1).max(64), z.number()).refine(
+  (m) => Object.keys(m).length <= 64,
+  'at most 64 metrics',
+);
 export const LeaseBeatSchema = z.strictObject({
   allocationId: z.string().max(LIMITS.nameChars),
   fencingToken: FencingTokenSchema,

@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.ts';
 import {
   AnyJsonSchema,
   CapabilitiesSchema,
+  dictionary,
   DurationSchema,
   FencingTokenSchema,
   IdempotencyKeySchema,
@@ -25,7 +26,7 @@ const ExpressionSchema = z.strictObject({
 /** Ordered label selectors: the first that any free agent matches wins (SEMANTICS §3). */
 export const SelectorSchema = z
   .strictObject({
-    matchLabels: z.record(KEY, z.string().max(256)).optional(),
+    matchLabels: dictionary(KEY, z.string().max(256)).optional(),
     matchExpressions: z.array(ExpressionSchema).max(32).optional(),
   })
   .meta({ id: 'Selector' });

@@ -27,7 +27,25 @@ export const CapabilitySchema = z
   .regex(NAME, 'must be a plain name')
   .meta({ example: 'typescript' });
 export const CapabilitiesSchema = z.array(CapabilitySchema).max(LIMITS.capabilities);
-export const LabelsSchema = z.record(
+/**
+ * A record of free keys. `z.record` drops an own `__proto__` key without a word, and a selector that has lost its only
+ * condition matches every agent: here the key is refused like any other that does not fit.
+ */
+export const dictionary = <V extends z.ZodType>(
+  key: z.ZodString,
+  value: V,
+): z.ZodType<Record<string, z.output<V>>, Record<string, z.input<V>>> =>
+  z.preprocess(
+    (input, context) => {
+      if (isRecord(input) && Object.hasOwn(input, '__proto__')) {
+        context.issues.push({ code: 'custom', input, path: ['__proto__'], message: 'is not a key that can be used' });
+      }
+      return input;
+    },
+    z.record(key, value),
+  ) as unknown as z.ZodType<Record<string, z.output<V>>, Record<string, z.input<V>>>;
+
+export const LabelsSchema = dictionary(
   z.string().min(1).max(LIMITS.nameChars).regex(NAME, 'must be a plain name'),
   z.string().max(256),
 );

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { LIMITS } from '../limits.ts';
 import { AssignmentSchema } from './agents.ts';
-import { AnyJsonSchema, DurationSchema, FencingTokenSchema } from './common.ts';
+import { AnyJsonSchema, dictionary, DurationSchema, FencingTokenSchema } from './common.ts';
 import { ProblemSchema } from './problem.ts';
 import { TaskFailureSchema } from './tasks.ts';
 
@@ -32,7 +32,7 @@ export const AgentFrameSchema = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('metrics'),
     id: held.id,
-    metrics: z.record(z.string().min(1).max(64), z.number()),
+    metrics: dictionary(z.string().min(1).max(64), z.number()),
   }),
 ]);
 export type AgentFrame = z.infer<typeof AgentFrameSchema>;
