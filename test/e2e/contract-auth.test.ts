@@ -69,9 +69,7 @@ describe('forged tokens', () => {
     Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
   const signed = async (claims: object, header: object = {}, kid = fleet.keys[0]?.kid): Promise<string> => {
     const key = await importJWK({ ...fleet.keys[0] }, 'EdDSA');
-    return new SignJWT({ ...claims } as Record<string, unknown>)
-      .setProtectedHeader({ alg: 'EdDSA', kid: kid ?? '', ...header })
-      .sign(key);
+    return new SignJWT({ ...claims }).setProtectedHeader({ alg: 'EdDSA', kid: kid ?? '', ...header }).sign(key);
   };
   const unsigned = (header: object, claims: object = base): string => `${b64(header)}.${b64(claims)}`;
 

@@ -37,7 +37,9 @@ export function describe(app: App, endpoint: Endpoint): void {
         ...(params.length === 0 ? {} : { params: z.object(Object.fromEntries(params.map((param) => [param, z.string()]))) }),
         ...(query === undefined ? {} : { query: query as z.ZodObject }),
         ...(keyed === true ? { headers: KeyHeader } : {}),
-        ...(body === undefined ? {} : { body: { required: true, content: { [JSON_TYPE]: { schema: body } } } }),
+        ...(body === undefined
+          ? {}
+          : { body: { required: !body.safeParse({}).success, content: { [JSON_TYPE]: { schema: body } } } }),
       },
       responses: { ...responsesOf(endpoint), default: PROBLEM },
     }),
