@@ -91,7 +91,7 @@ function fire(step: Step, timer: Timer): void {
       const task = state.tasks.get(timer.id);
       if (task === undefined || task.status !== 'queued') return;
       becomeReady(state, task);
-      step.arrived.add(task.id);
+      step.welcome();
       return;
     }
     case 'taskDeadline':
@@ -156,7 +156,7 @@ function leaseDue(step: Step, lease: LeaseRecord): void {
     !agent.sessionOpen &&
     agent.record.suspectSinceMs !== null &&
     step.nowMs - agent.record.suspectSinceMs < LIMITS.sessionGraceMs;
-  if (silentMs > LIMITS.lostAfterMs && !mayReturn) {
+  if (silentMs >= LIMITS.lostAfterMs && !mayReturn) {
     lose(step, agent, 'silent at the end of its lease');
     return;
   }

@@ -193,7 +193,7 @@ function enqueue(state: PoolState, task: TaskRecord): void {
   if (task.notBeforeMs > 0) {
     state.timers.push({ atMs: task.notBeforeMs, kind: 'taskDue', id: task.id });
     leaveGate(state, task);
-  } else if (state.gates.enter(task)) state.queue.add(entryOfTask(task));
+  } else letIn(state, state.gates.enter(task));
 }
 
 /** The wait of a delayed or backed-off task is over. Not an event: the row already says when. */
@@ -208,10 +208,12 @@ function forget(state: PoolState, taskId: string, dependencyId: string): void {
   if (dependents?.size === 0) state.dependents.delete(dependencyId);
 }
 
-function leaveGate(state: PoolState, task: TaskRecord): void {
-  for (const entered of state.gates.leave(task)) {
-    state.queue.add(entryOfTask(entered));
-    state.letIn.add(entered.id);
+const leaveGate = (state: PoolState, task: TaskRecord): void => letIn(state, state.gates.leave(task));
+
+function letIn(state: PoolState, tasks: readonly TaskRecord[]): void {
+  for (const task of tasks) {
+    state.queue.add(entryOfTask(task));
+    state.letIn.add(task.id);
   }
 }
 

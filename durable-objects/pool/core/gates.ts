@@ -3,6 +3,8 @@ import type { TaskRecord } from './records.ts';
 /** The tasks of one concurrency key: so many may be queued for an agent or running at a time, the others wait outside. */
 export interface Gate {
   limit: number;
+  /** Number of the task that said the limit: the newest decides, in whatever order tasks come. */
+  saidBy: number;
   readonly admitted: Set<string>;
   readonly waiting: Map<string, TaskRecord>;
 }
@@ -19,23 +21,26 @@ export class Gates {
     return this.#gates.entries();
   }
 
-  /** Lets the task in if there is room, or keeps it waiting. A task that holds an agent is always in. */
-  enter(task: TaskRecord): boolean {
+  /**
+   * A task has come that is queued or holds an agent; the latter is always in. Answers the queued ones that may go on now:
+   * this one, or none, or several when it has raised the limit.
+   */
+  enter(task: TaskRecord): readonly TaskRecord[] {
     const { concurrency } = task;
-    if (concurrency === null) return true;
+    if (concurrency === null) return [task];
     let gate = this.#gates.get(concurrency.key);
-    if (gate === undefined)
-      this.#gates.set(concurrency.key, (gate = { limit: concurrency.limit, admitted: new Set(), waiting: new Map() }));
-    // The newest task says what the limit is now.
-    gate.limit = concurrency.limit;
-    if (gate.admitted.has(task.id)) return true;
-    if (task.status === 'queued' && gate.admitted.size >= gate.limit) {
-      gate.waiting.set(task.id, task);
-      return false;
+    if (gate === undefined) {
+      gate = { limit: concurrency.limit, saidBy: task.seq, admitted: new Set(), waiting: new Map() };
+      this.#gates.set(concurrency.key, gate);
     }
-    gate.waiting.delete(task.id);
-    gate.admitted.add(task.id);
-    return true;
+    if (task.seq > gate.saidBy) {
+      gate.limit = concurrency.limit;
+      gate.saidBy = task.seq;
+    }
+    if (gate.admitted.has(task.id)) return [task];
+    if (task.status === 'queued') gate.waiting.set(task.id, task);
+    else gate.admitted.add(task.id);
+    return fill(gate);
   }
 
   /** The task left (ended, or went into a backoff): answers those that come in for it, in the order they are served. */
@@ -45,16 +50,21 @@ export class Gates {
     if (gate === undefined) return [];
     gate.waiting.delete(task.id);
     gate.admitted.delete(task.id);
-    const entered: TaskRecord[] = [];
-    while (gate.admitted.size < gate.limit && gate.waiting.size > 0) {
-      const next = [...gate.waiting.values()].reduce((a, b) => (before(b, a) ? b : a));
-      gate.waiting.delete(next.id);
-      gate.admitted.add(next.id);
-      entered.push(next);
-    }
+    const entered = fill(gate);
     if (gate.admitted.size === 0 && gate.waiting.size === 0) this.#gates.delete(task.concurrency.key);
     return entered;
   }
+}
+
+function fill(gate: Gate): readonly TaskRecord[] {
+  const entered: TaskRecord[] = [];
+  while (gate.admitted.size < gate.limit && gate.waiting.size > 0) {
+    const next = [...gate.waiting.values()].reduce((a, b) => (before(b, a) ? b : a));
+    gate.waiting.delete(next.id);
+    gate.admitted.add(next.id);
+    entered.push(next);
+  }
+  return entered;
 }
 
 function before(a: TaskRecord, b: TaskRecord): boolean {

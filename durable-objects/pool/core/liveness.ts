@@ -42,14 +42,14 @@ export function usable(step: Step, agent: LiveAgent): boolean {
   if (agent.record.spec.liveness === 'none') return true;
   const silentMs = step.nowMs - aliveAsOfMs(step, agent);
   if (silentMs <= LIMITS.suspectAfterMs) return true;
-  if (silentMs <= LIMITS.lostAfterMs) suspect(step, agent, 'silent');
+  if (silentMs < LIMITS.lostAfterMs) suspect(step, agent, 'silent');
   else lose(step, agent, 'silent');
   return false;
 }
 
-/** Takes an agent out of selection until it shows life or its time is up. */
-export function suspect(step: Step, agent: LiveAgent, why: string): void {
-  if (agent.record.suspectSinceMs !== null || agent.record.lifecycle === 'offline') return;
+/** Takes an agent out of selection until it shows life or its time is up. What is `new` starts the time afresh. */
+export function suspect(step: Step, agent: LiveAgent, why: string, isNew = false): void {
+  if ((agent.record.suspectSinceMs !== null && !isNew) || agent.record.lifecycle === 'offline') return;
   step.emit({ type: 'agentChanged', agentId: agent.record.id, why: `suspect: ${why}`, patch: { suspectSinceMs: step.nowMs } });
   const closed = agent.record.onSession && !agent.sessionOpen;
   armGrace(step.state, agent, closed ? step.nowMs + LIMITS.sessionGraceMs : aliveAsOfMs(step, agent) + LIMITS.lostAfterMs);
@@ -134,7 +134,7 @@ export function awaken(step: Step, openSessions: ReadonlySet<string>): void {
     } else if (open) {
       // Lost, and the closing of its socket was lost too.
       step.effects.push({ type: 'closeSession', agentId: record.id, code: SESSION_REPLACED + 1, reason: 'lost' });
-    } else if (record.onSession) suspect(step, agent, 'its socket was gone after a wake');
+    } else if (record.onSession) suspect(step, agent, 'its socket was gone after a wake', true);
     else if (
       (record.lifecycle === 'ready' || record.lifecycle === 'draining') &&
       record.spec.liveness !== 'none' &&
@@ -151,7 +151,7 @@ export function sessionClosed(step: Step, agent: LiveAgent): void {
   if (!agent.sessionOpen) return;
   agent.sessionOpen = false;
   reindex(step.state, agent);
-  suspect(step, agent, 'socket closed');
+  suspect(step, agent, 'socket closed', true);
 }
 
 /** The grace of a suspect is over: it has recovered, or it is lost. */
@@ -172,7 +172,7 @@ export function suspectDue(step: Step, agent: LiveAgent): void {
 /** While the object is awake anyway: agents whose beats are overdue are set aside without waiting for the sweep. */
 export function judgeOverdue(step: Step): void {
   for (const agent of step.state.beatOrder.values()) {
-    if (step.nowMs - agent.aliveAsOfMs <= LIMITS.lostAfterMs) return;
+    if (step.nowMs - agent.aliveAsOfMs < LIMITS.lostAfterMs) return;
     lose(step, agent, 'silent');
   }
 }
@@ -183,7 +183,7 @@ export function sweep(step: Step): void {
     const { record } = agent;
     if (record.spec.liveness === 'none' || record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
     const silentMs = step.nowMs - aliveAsOfMs(step, agent);
-    if (silentMs > LIMITS.lostAfterMs && !(record.onSession && !agent.sessionOpen)) lose(step, agent, 'silent');
+    if (silentMs >= LIMITS.lostAfterMs && !(record.onSession && !agent.sessionOpen)) lose(step, agent, 'silent');
     // One more chance: an agent that nothing is given to cannot show that it works.
     else if (record.zombieSinceMs !== null && step.nowMs - record.zombieSinceMs >= LIMITS.sweepIntervalMs) notZombie(step, agent);
   }

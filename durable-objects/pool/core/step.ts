@@ -69,11 +69,16 @@ export class Step {
     return this.state.tasks.get(id) ?? this.changes.tasks.get(id) ?? this.ctx.archive.task(id);
   }
 
+  /** What has come into the queue, directly or through a gate, is to be tried. */
+  welcome(): void {
+    for (const id of this.state.letIn) this.arrived.add(id);
+    this.state.letIn.clear();
+  }
+
   emit(event: PoolEvent): void {
     evolve(this.state, event, this.changes);
     this.events.push(event);
-    for (const id of this.state.letIn) this.arrived.add(id);
-    this.state.letIn.clear();
+    this.welcome();
     if (event.type === 'agentRegistered') this.freed.add(event.agent.id);
     else if (event.type === 'agentChanged') this.freed.add(event.agentId);
     else if (event.type === 'taskEnded') {

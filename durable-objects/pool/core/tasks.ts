@@ -70,7 +70,14 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
   if (failed !== null) step.emit({ type: 'taskEnded', taskId: task.id, status: 'failed', atMs: step.nowMs, error: failed });
   else if (limited !== null)
     step.emit({ type: 'taskEnded', taskId: task.id, status: 'cancelled', atMs: step.nowMs, error: limited });
-  else for (const dependencyId of remoteDependencies(state, task)) step.effects.push({ type: 'watch', dependencyId });
+  else {
+    for (const dependencyId of remoteDependencies(state, task)) step.effects.push({ type: 'watch', dependencyId });
+    // Making room at the concurrency limit may have cancelled one that this task waits for.
+    for (const id of task.waitsFor) {
+      const status = state.tasks.has(id) ? undefined : step.changes.tasks.get(id)?.status;
+      if (status !== undefined) step.ended.set(id, status);
+    }
+  }
   return ok(taskView(task, state.home));
 }
 

@@ -57,7 +57,7 @@ describe('polls', () => {
     h.poll(agent, { park: true });
     h.advance(30_000);
     h.engine.endPoll(agent);
-    h.advance(15_000);
+    h.advance(14_999);
     expect(h.tryAllocate({ capabilities: ['none'] }).ok).toBe(false);
     expect(h.status(agent)).toBe('idle');
     h.jump(1);

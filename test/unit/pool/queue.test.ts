@@ -37,4 +37,27 @@ describe('the queue', () => {
     h.complete(h.work(running));
     expect(h.task(waiting).status).toBe('assigned');
   });
+
+  it('P47: the newest task says what the limit is, for those who wait already, too', () => {
+    const h = new PoolHarness();
+    h.connected({ slots: 9 });
+    const submit = (limit: number): string => h.submit({ concurrency: { key: 'k', limit, strategy: 'queue' } });
+    const first = [submit(1), submit(1)];
+    expect(first.map((id) => h.task(id).status)).toEqual(['assigned', 'queued']);
+    const later = submit(3);
+    expect([...first, later].map((id) => h.task(id).status)).toEqual(['assigned', 'assigned', 'assigned']);
+    const last = submit(1);
+    h.complete(h.work(later));
+    expect(h.task(last).status).toBe('queued');
+    for (const id of first) h.complete(h.work(id));
+    expect(h.task(last).status).toBe('assigned');
+  });
+
+  it('P48: a task that replaces the one it depends on fails with it', () => {
+    const h = new PoolHarness();
+    const concurrency = { key: 'k', limit: 1, strategy: 'cancel_oldest' } as const;
+    const oldest = h.submit({ concurrency });
+    const task = h.submit({ concurrency, dependsOn: [oldest] });
+    expect([h.task(oldest).status, h.task(task).status]).toEqual(['cancelled', 'failed']);
+  });
 });
