@@ -29,6 +29,11 @@ export class ProcessGroups {
     });
   }
 
+  /** Starts the watchdog ahead of the first command: started with it, it could come too late. */
+  watch(): void {
+    this.#watchdog ??= startWatchdog();
+  }
+
   add(group: number): void {
     this.#groups.add(group);
     this.#tell(`+ ${group}\n`);
@@ -49,8 +54,8 @@ export class ProcessGroups {
   }
 
   #tell(line: string): void {
-    this.#watchdog ??= startWatchdog();
-    this.#watchdog.stdin?.write(line);
+    this.watch();
+    this.#watchdog?.stdin?.write(line);
   }
 }
 

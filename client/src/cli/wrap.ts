@@ -27,6 +27,7 @@ const ENV_VALUE_MAX = 100_000;
  * output as the result (parsed when it is JSON, else text without its last newline), an exit code other than 0 as a failure.
  */
 export function wrapCommand(command: readonly string[], options: WrapOptions): TaskHandler {
+  groups.watch();
   return (task) => runOnce(command, task, options);
 }
 
