@@ -48,6 +48,7 @@ interface Item {
 export class GroupCommit {
   readonly #storage: CommitStorage;
   readonly #onFault: (error: unknown) => void;
+  readonly #beforeCommit: () => void;
   readonly #maxGroup: number;
   readonly #maxQueued: number;
   #queue: Item[] = [];
@@ -59,11 +60,14 @@ export class GroupCommit {
   constructor(options: {
     readonly storage: CommitStorage;
     readonly onFault: (error: unknown) => void;
+    /** Runs inside the transaction, after the last work of the group: what its works have in common is written once. */
+    readonly beforeCommit?: () => void;
     readonly maxGroup?: number;
     readonly maxQueued?: number;
   }) {
     this.#storage = options.storage;
     this.#onFault = options.onFault;
+    this.#beforeCommit = options.beforeCommit ?? (() => undefined);
     this.#maxGroup = options.maxGroup ?? GROUP_MAX;
     this.#maxQueued = options.maxQueued ?? QUEUED_MAX;
   }
@@ -138,6 +142,7 @@ export class GroupCommit {
     try {
       this.#storage.transactionSync(() => {
         for (const item of group) item.execute();
+        this.#beforeCommit();
       });
     } finally {
       this.#effects = null;

@@ -54,6 +54,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     this.#storage = new SqlitePoolStorage(ctx.storage.sql);
     this.#commit = new GroupCommit({
       storage: ctx.storage,
+      beforeCommit: () => this.#storage.flush(),
       // Memory may be ahead of the rows: forget it. The next call starts a new instance from what is stored.
       onFault: (error) => ctx.abort(error instanceof Error ? error.message : 'commit failed'),
     });

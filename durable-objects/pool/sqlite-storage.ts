@@ -9,9 +9,21 @@ import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer }
 type Row = Record<string, string | number | null>;
 type AgentState = Omit<AgentRecord, 'id' | 'spec' | 'createdAtMs'>;
 
-/** The rows of a shard in the object's own SQLite. Records are JSON beside the few columns that are searched by. */
+type KeptAudit = Omit<AuditRow, 'entries'> & { readonly entries: AuditRow['entries'][number][] };
+
+/** Changes that one audit row tells of; a row stays far below the platform's 2 MB. */
+const AUDIT_ENTRIES_MAX = 1_000;
+
+/**
+ * The rows of a shard in the object's own SQLite. Records are JSON beside the few columns that are searched by.
+ *
+ * What every step would write again, the shard's own record and the audit rows of one call, is kept back and written once
+ * by `flush`, which belongs at the end of each transaction that wrote.
+ */
 export class SqlitePoolStorage implements PoolStorage {
   readonly #sql: SqlDatabase;
+  #meta: ShardMeta | null = null;
+  #audit: KeptAudit[] = [];
 
   constructor(sql: SqlDatabase) {
     this.#sql = sql;
@@ -22,6 +34,7 @@ export class SqlitePoolStorage implements PoolStorage {
   }
 
   load(): Snapshot | null {
+    this.flush();
     const meta = this.#all<{ data: string }>('SELECT data FROM meta WHERE id = 1')[0];
     if (meta === undefined) return null;
     const ended: Snapshot['ended'] = {};
@@ -86,7 +99,28 @@ export class SqlitePoolStorage implements PoolStorage {
       else
         sql.exec('INSERT OR REPLACE INTO task_blobs (task_id, kind, data) VALUES (?, ?, ?)', blob.taskId, blob.kind, blob.json);
     }
-    sql.exec('INSERT OR REPLACE INTO meta (id, data) VALUES (1, ?)', JSON.stringify(meta));
+    this.#meta = meta;
+  }
+
+  /** Writes what was kept back. */
+  flush(): void {
+    if (this.#meta !== null) {
+      this.#sql.exec('INSERT OR REPLACE INTO meta (id, data) VALUES (1, ?)', JSON.stringify(this.#meta));
+      this.#meta = null;
+    }
+    if (this.#audit.length === 0) return;
+    const rows = this.#audit;
+    this.#audit = [];
+    for (const row of rows) {
+      this.#sql.exec(
+        'INSERT INTO audit (at_ms, actor, action, request_id, entries) VALUES (?, ?, ?, ?, ?)',
+        row.atMs,
+        row.actor,
+        row.action,
+        row.requestId,
+        JSON.stringify(row.entries),
+      );
+    }
   }
 
   lease(id: string): LeaseRecord | null {
@@ -141,15 +175,12 @@ export class SqlitePoolStorage implements PoolStorage {
     for (const key of keys) this.#sql.exec("DELETE FROM idempotency WHERE key = ? AND state = 'passed'", key);
   }
 
+  /** Steps of one call that do the same are one row: a batch of 256 releases is told once, with 256 entries. */
   audit(row: AuditRow): void {
-    this.#sql.exec(
-      'INSERT INTO audit (at_ms, actor, action, request_id, entries) VALUES (?, ?, ?, ?, ?)',
-      row.atMs,
-      row.actor,
-      row.action,
-      row.requestId,
-      JSON.stringify(row.entries),
-    );
+    const last = this.#audit.at(-1);
+    const isSameCall = last?.requestId === row.requestId && last.actor === row.actor && last.action === row.action;
+    if (isSameCall && last.entries.length + row.entries.length <= AUDIT_ENTRIES_MAX) last.entries.push(...row.entries);
+    else this.#audit.push({ ...row, entries: [...row.entries] });
   }
 
   prune(nowMs: number, step: number): Pruned {

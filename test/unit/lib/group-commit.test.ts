@@ -84,6 +84,38 @@ describe('group commit', () => {
     expect(storage.syncing).toBe(0);
   });
 
+  it('writes what the works have in common once per group, in their transaction', async () => {
+    const storage = new FakeStorage();
+    const commit = new GroupCommit({
+      storage,
+      onFault: () => undefined,
+      beforeCommit: () => void storage.rows.push('common'),
+    });
+    const runs = ['a', 'b', 'c'].map((row) => commit.run(() => void storage.rows.push(row)));
+    await storage.settle();
+    await storage.settle();
+    await Promise.all(runs);
+    expect(storage.groups).toEqual([
+      ['a', 'common'],
+      ['b', 'c', 'common'],
+    ]);
+  });
+
+  it('commits nothing of a group whose common part cannot be written', async () => {
+    const storage = new FakeStorage();
+    const faults: unknown[] = [];
+    const broken = new Error('no room');
+    const commit = new GroupCommit({
+      storage,
+      onFault: (error) => faults.push(error),
+      beforeCommit: () => {
+        throw broken;
+      },
+    });
+    await expect(commit.run(() => void storage.rows.push('a'))).rejects.toBe(broken);
+    expect([storage.rows, faults]).toEqual([[], [broken]]);
+  });
+
   it('loses no wakeup: a work that comes in any turn round the end of a commit is committed', async () => {
     const { storage, log, write } = setUp();
     const expected: string[] = [];
