@@ -79,7 +79,11 @@ describe('RegistryObject', () => {
       expect(await registry().routeForKey(fleet, REGION, 'key', ['eu-central-1'])).toEqual([REGION, 'eu-central-1']);
     }
     expect(before.status.status).toMatchObject({ agents: { total: 7, idle: 7 }, tasks: { queued: 2 }, fresh: true });
-    expect((JSON.parse(before.status.pools) as PoolStatus[]).find((pool) => pool.pool === 'coder')).toMatchObject({ total: 7, queued: 2, desired: 40 });
+    expect((JSON.parse(before.status.pools) as PoolStatus[]).find((pool) => pool.pool === 'coder')).toMatchObject({
+      total: 7,
+      queued: 2,
+      desired: 40,
+    });
     expect(before.pools.at(-1)).toMatchObject({
       pool: 'mine',
       shards: 2,
