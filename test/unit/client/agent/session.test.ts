@@ -354,7 +354,7 @@ describe('reconnecting', () => {
   });
 
   test('pings go out, and a line without pongs is given up', async () => {
-    fake.options = { pong: false };
+    fake.options = { pong: false, pingIntervalMs: 100 };
     run({ handler: () => null });
     const first = await fake.session(0);
     await fake.session(1);
@@ -362,6 +362,7 @@ describe('reconnecting', () => {
   });
 
   test('pongs keep the line', async () => {
+    fake.options = { pingIntervalMs: 300 };
     run({ handler: () => null });
     const session = await fake.session(0);
     await eventually(() => expect(session.pings).toBeGreaterThanOrEqual(5));

@@ -111,7 +111,7 @@ export class FakeSessions {
         const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(/, ?/);
         const session = new FakeSession(agentId, protocols, webSocket, this.options);
         this.sessions.push(session);
-        const { held = [], token, pingIntervalMs = 100 } = this.options;
+        const { held = [], token, pingIntervalMs = 2_000 } = this.options;
         session.send('welcome', { held, pingIntervalMs, ...(token === undefined ? {} : { token }) });
       });
     });
