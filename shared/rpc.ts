@@ -21,6 +21,8 @@ export interface Caller {
   /** Set exactly when `role` is `agent`. */
   readonly agentId?: string;
   readonly requestId: string;
+  /** Id of the token, with a session's upgrade: a session outlives the request that its token was checked for. */
+  readonly tokenId?: string;
 }
 
 /** The caller's name for a request. `key` is already scoped to subject and route; `bodyHash` covers method, path and body. */
@@ -172,6 +174,8 @@ export interface PoolRpc {
   /** The caller of a waiting allocate or poll has left. */
   withdraw(waiterId: string): Promise<void>;
   forgetKeys(keys: readonly string[]): Promise<void>;
+  /** Closes the sessions that were opened with a token which is refused now. */
+  endSessions(agentId: string, tokenId: string): Promise<void>;
   getAgent(id: string): Promise<Result<AgentView, FleetError>>;
   getAllocation(id: string): Promise<Result<AllocationView, FleetError>>;
   /** With `waitMs` > 0 answers when the task ends or the wait does. */
@@ -260,6 +264,7 @@ export interface RegionRpc {
   /** `shard` null: all shards of the pool. */
   withdraw(caller: Caller, pool: string, shard: number | null, waiterId: string): Promise<void>;
   forgetKeys(caller: Caller, pool: string, keys: readonly string[]): Promise<void>;
+  endSessions(caller: Caller, agentId: string, tokenId: string): Promise<void>;
   getAgent(caller: Caller, id: string): Promise<Result<AgentView, FleetError>>;
   getAllocation(caller: Caller, id: string): Promise<Result<AllocationView, FleetError>>;
   getTask(caller: Caller, id: string, waitMs: number): Promise<Result<TaskView, FleetError>>;

@@ -237,6 +237,10 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     });
   }
 
+  async endSessions(agentId: string, tokenId: string): Promise<void> {
+    this.#sessions.closeOf(agentId, tokenId);
+  }
+
   // Reads answer from memory at once: the output gate holds every answer until what it may show is durable.
   async getAgent(id: string): Promise<Result<AgentView, FleetError>> {
     return queries.getAgent(this.#engine, id);

@@ -110,6 +110,13 @@ export class Sessions {
     return others.length === 0 ? agentId : null;
   }
 
+  /** Closes the sessions of one token; the agent may come back with another. */
+  closeOf(agentId: string, tokenId: string): void {
+    for (const socket of this.#ctx.getWebSockets(agentId)) {
+      if (attachmentOf(socket).caller.tokenId === tokenId) close(socket, SESSION_GONE, 'the token was revoked');
+    }
+  }
+
   closeAll(reason: string): void {
     for (const socket of this.#ctx.getWebSockets()) close(socket, SESSION_GONE, reason);
   }

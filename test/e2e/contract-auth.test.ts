@@ -371,6 +371,30 @@ describe('sessions', () => {
   });
 });
 
+describe('a session whose token is revoked', () => {
+  it('is closed, whoever made the token', async () => {
+    const member = await register('coder');
+    const second = await mint({ role: 'agent', agentId: member.id });
+    const { jti } = JSON.parse(Buffer.from(member.token.split('.')[1] ?? '', 'base64url').toString()) as { jti: string };
+    const connect = (token: string): Promise<{ closed: Promise<number> }> =>
+      new Promise((resolve, reject) => {
+        const socket = new WebSocket(`${fleet.url.replace('http', 'ws')}/v1/agents/${member.id}/session`, [
+          'fleet.v1',
+          `bearer.${token}`,
+        ]);
+        const closed = new Promise<number>((done) => socket.on('close', done));
+        socket.on('message', () => resolve({ closed }));
+        socket.on('error', reject);
+      });
+    const first = await connect(member.token);
+    expect((await fleet.call('DELETE', `/v1/tokens/${jti}`)).status).toBe(204);
+    expect(await first.closed).toBe(4004);
+    const other = await connect(second.token);
+    expect((await fleet.call('DELETE', `/v1/tokens/${second.id}`)).status).toBe(204);
+    expect(await other.closed).toBe(4004);
+  });
+});
+
 describe('headers', () => {
   it('every reply has a request id, security headers, and no CORS', async () => {
     for (const [path, token] of [

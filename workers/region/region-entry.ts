@@ -100,6 +100,10 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     await onAllShards(this.#ports, caller, pool, (stub) => stub.forgetKeys(keys));
   }
 
+  async endSessions(caller: Caller, agentId: string, tokenId: string): Promise<void> {
+    await readById(this.#ports, caller, 'agent', agentId, async (pool) => ok(await pool.endSessions(agentId, tokenId)));
+  }
+
   async getAgent(caller: Caller, id: string): Promise<Result<AgentView, FleetError>> {
     return orOverloaded(readById(this.#ports, caller, 'agent', id, (pool) => pool.getAgent(id)));
   }

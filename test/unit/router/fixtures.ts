@@ -66,6 +66,7 @@ export function fakeRegion(region: string, answer: Answerer = () => ok([allocati
     poll: vi.fn(async () => ok([])),
     withdraw: vi.fn(async () => undefined),
     forgetKeys: vi.fn(async () => undefined),
+    endSessions: vi.fn(async () => undefined),
     getAgent: vi.fn(async () => err(notFound('agent'))),
     getAllocation: vi.fn(async () => err(notFound('allocation'))),
     getTask: vi.fn(async () => err(notFound('task'))),

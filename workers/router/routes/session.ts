@@ -1,5 +1,5 @@
 import { err, ok } from '../../../shared/result.ts';
-import { SESSION_HEADERS } from '../../../shared/rpc.ts';
+import { SESSION_HEADERS, type Caller } from '../../../shared/rpc.ts';
 import { SESSION_PROTOCOL } from '../../../shared/schemas/session.ts';
 import { renewedToken } from '../agent-tokens.ts';
 import { type PathId, type RequestContext } from '../context.ts';
@@ -13,7 +13,7 @@ async function upgradeRequest(context: RequestContext, id: PathId): Promise<Requ
   const headers = new Headers({
     upgrade: 'websocket',
     'sec-websocket-protocol': SESSION_PROTOCOL,
-    [SESSION_HEADERS.caller]: JSON.stringify(context.caller),
+    [SESSION_HEADERS.caller]: JSON.stringify({ ...context.caller, tokenId: context.claims.jti } satisfies Caller),
     [SESSION_HEADERS.agentId]: id.text,
   });
   const token = await renewedToken(context);

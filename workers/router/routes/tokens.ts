@@ -13,6 +13,7 @@ import { endpoint } from '../endpoint.ts';
 import { requestKey } from '../idempotency.ts';
 import { rememberFleet } from '../isolate.ts';
 import { findAgent } from '../lookup.ts';
+import { callRegion, PLACING_TIMEOUT_MS } from '../region-calls.ts';
 import { reply, replyJson } from '../reply.ts';
 
 /** Only the local fleet's root creates fleets and mints for them: elsewhere that is the deployment's own business. */
@@ -21,6 +22,20 @@ const isRoot = (context: RequestContext): boolean => context.claims.root === tru
 async function agentNamed(context: RequestContext, agentId: string): Promise<Result<AgentView, FleetError>> {
   const id = itemId(context, 'agent', agentId);
   return id.ok ? findAgent(context, id.value) : id;
+}
+
+/**
+ * Sessions outlive the check of their token, so those of a revoked one are closed: at once, and once more when no isolate
+ * can still have let one in.
+ */
+async function endSessions(context: RequestContext, agentId: string, tokenId: string): Promise<void> {
+  const id = itemId(context, 'agent', agentId);
+  if (!id.ok) return;
+  const end = (): Promise<unknown> =>
+    callRegion(context, id.value.region, PLACING_TIMEOUT_MS, (binding) => binding.endSessions(context.caller, agentId, tokenId));
+  await end();
+  const later = new Promise((resolve) => setTimeout(resolve, LIMITS.revocationDelayMs)).then(end);
+  context.execution.waitUntil(later);
 }
 
 export const TOKEN_ENDPOINTS = [
@@ -86,6 +101,7 @@ export const TOKEN_ENDPOINTS = [
         .revokeToken(context.claims.fleet, context.caller, { id, unrecorded: agentId !== null, expiresAtMs });
       if (!revoked.ok) return revoked;
       rememberFleet(revoked.value);
+      if (agentId !== null) await endSessions(context, agentId, id);
       return reply(204, null);
     },
   }),
