@@ -25,9 +25,13 @@ export function chunk<T>(items: readonly T[], maxItems: number, maxBytes: number
   return chunks;
 }
 
+const encoder = new TextEncoder();
+const NOT_ASCII = /[^\0-\x7f]/;
+
 /** Length of a value's JSON in UTF-8. */
 export function jsonBytes(value: unknown): number {
-  return new TextEncoder().encode(JSON.stringify(value) ?? '').byteLength;
+  const text = JSON.stringify(value) ?? '';
+  return NOT_ASCII.test(text) ? encoder.encode(text).byteLength : text.length;
 }
 
 /** The batch item as a result whose failure is the same typed error a single call would throw. */

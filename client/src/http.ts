@@ -1,5 +1,6 @@
 import type { Problem } from '../../shared/schemas/problem.ts';
 import { type ApiError, ConnectionError, FleetError, TimeoutError, apiErrorOf } from './errors.ts';
+import { newKey } from './new-key.ts';
 import { isRetryable, retryDelayMs, sleep } from './retry.ts';
 
 /** What every method takes as its last argument. */
@@ -80,7 +81,7 @@ export class HttpClient {
     if (options.signal?.aborted) throw options.signal.reason;
     options.signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.add(scope);
-    const key = call.creates ? (options.idempotencyKey ?? crypto.randomUUID()) : undefined;
+    const key = call.creates ? (options.idempotencyKey ?? newKey()) : undefined;
     const retries = options.retries ?? this.#config.retries;
     try {
       for (let attempt = 1; ; attempt++) {

@@ -2,6 +2,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { type BatchResult, batchResult, chunk } from '../batch.ts';
 import { NotFoundError } from '../errors.ts';
 import type { CallOptions, HttpClient } from '../http.ts';
+import { newKey } from '../new-key.ts';
 import type { Agent, AgentInput, BatchItem, HeartbeatInput, HeartbeatItem, HeartbeatReply, RegisteredAgent } from '../types.ts';
 
 export const agentPath = (id: string, rest = ''): string => `/v1/agents/${encodeURIComponent(id)}${rest}`;
@@ -15,7 +16,7 @@ export async function registerAgents(
   inputs: readonly AgentInput[],
   options?: CallOptions,
 ): Promise<BatchResult<RegisteredAgent>[]> {
-  const keyed = inputs.map((input) => ({ idempotencyKey: crypto.randomUUID(), ...input }));
+  const keyed = inputs.map((input) => ({ idempotencyKey: newKey(), ...input }));
   const results: BatchResult<RegisteredAgent>[] = [];
   for (const agents of chunk(keyed, LIMITS.agentBatch, LIMITS.bodyBytes)) {
     const answer = await http.send<{ results: BatchItem<RegisteredAgent>[] }>(

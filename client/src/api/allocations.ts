@@ -1,6 +1,7 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { type BatchResult, batchResult, chunk } from '../batch.ts';
 import type { CallOptions, HttpClient } from '../http.ts';
+import { newKey } from '../new-key.ts';
 import type { AllocateInput, AllocationInfo, BatchItem, TaskResult, Why } from '../types.ts';
 
 /** One operation of `POST /v1/allocations/batch`. */
@@ -59,7 +60,7 @@ export async function allocationBatch(
   operations: readonly AllocationOperation[],
   options?: CallOptions,
 ): Promise<BatchResult<AllocationInfo>[]> {
-  const keyed = operations.map((item) => (item.op === 'allocate' ? { idempotencyKey: crypto.randomUUID(), ...item } : item));
+  const keyed = operations.map((item) => (item.op === 'allocate' ? { idempotencyKey: newKey(), ...item } : item));
   const results: BatchResult<AllocationInfo>[] = [];
   for (const part of chunk(keyed, LIMITS.allocationBatch, LIMITS.bodyBytes)) {
     const answer = await http.send<{ results: BatchItem<AllocationInfo>[] }>(

@@ -2,6 +2,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { type BatchResult, batchResult, chunk } from '../batch.ts';
 import { InvalidStateError, TimeoutError } from '../errors.ts';
 import type { CallOptions, HttpClient } from '../http.ts';
+import { newKey } from '../new-key.ts';
 import { backoffMs, isRetryable, retryDelayMs, sleep } from '../retry.ts';
 import type { BatchItem, SubmitInput, Task, TaskStatus, Why } from '../types.ts';
 
@@ -23,7 +24,7 @@ export async function submitTasks(
   inputs: readonly SubmitInput[],
   options?: CallOptions,
 ): Promise<BatchResult<Task>[]> {
-  const keyed = inputs.map((input) => ({ idempotencyKey: crypto.randomUUID(), ...input }));
+  const keyed = inputs.map((input) => ({ idempotencyKey: newKey(), ...input }));
   const results: BatchResult<Task>[] = [];
   for (const tasks of chunk(keyed, LIMITS.taskBatch, LIMITS.bodyBytes)) {
     const answer = await http.send<{ results: BatchItem<Task>[] }>(
