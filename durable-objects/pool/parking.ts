@@ -88,6 +88,13 @@ export class Parking {
     for (const done of this.#tasks.get(taskId) ?? []) done();
   }
 
+  /** Answers everyone: what they wait for will not come. */
+  clear(): void {
+    for (const waiterId of this.#waiters.keys()) this.leaveWaiter(waiterId);
+    for (const poll of this.#polls.values()) poll.answer([]);
+    for (const taskId of this.#tasks.keys()) this.taskEnded(taskId);
+  }
+
   async #park<T>(start: (resolve: (value: T) => void) => void): Promise<T> {
     this.#parked += 1;
     try {

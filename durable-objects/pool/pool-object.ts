@@ -39,7 +39,7 @@ import { Watcher } from './watcher.ts';
  */
 export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   readonly #storage: SqlitePoolStorage;
-  readonly #commit: GroupCommit;
+  #commit: GroupCommit;
   readonly #parking = new Parking();
   readonly #sessions: Sessions;
   readonly #reporter: Reporter;
@@ -52,12 +52,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     super(ctx, env);
     migrate(ctx.storage, POOL_MIGRATIONS);
     this.#storage = new SqlitePoolStorage(ctx.storage.sql);
-    this.#commit = new GroupCommit({
-      storage: ctx.storage,
-      beforeCommit: () => this.#storage.flush(),
-      // Memory may be ahead of the rows: forget it. The next call starts a new instance from what is stored.
-      onFault: (error) => ctx.abort(error instanceof Error ? error.message : 'commit failed'),
-    });
+    this.#commit = this.#newCommit();
     this.#sessions = new Sessions(ctx, this.#storage, () => this.#engine);
     this.#reporter = new Reporter(
       env,
@@ -77,7 +72,18 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       void this.#change((engine) => ({ value: undefined, outcomes: engine.wake(this.#sessions.openAgents()) })).catch(
         () => undefined,
       );
+      // A crash may have come between a commit and its report.
+      this.#reporter.changed();
     }
+  }
+
+  #newCommit(): GroupCommit {
+    return new GroupCommit({
+      storage: this.ctx.storage,
+      beforeCommit: () => this.#storage.flush(),
+      // Memory may be ahead of the rows: forget it. The next call starts a new instance from what is stored.
+      onFault: (error) => this.ctx.abort(error instanceof Error ? error.message : 'commit failed'),
+    });
   }
 
   #newEngine(fleet: string, home: Home, config: ShardConfig): PoolEngine {
@@ -281,13 +287,23 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     return this.#engine === null ? 0 : this.#engine.state.agentCounts.total;
   }
 
+  /**
+   * A change that a waiting group may still hold was before the purge and goes with it. `deleteAll` acts when it is called,
+   * so no other call can find the object without its tables.
+   */
   async purge(): Promise<void> {
     this.#sessions.closeAll('the fleet was deleted');
+    this.#commit.close(new Error('the fleet was deleted'));
+    const alarm = this.ctx.storage.deleteAlarm();
+    const deleted = this.ctx.storage.deleteAll();
+    migrate(this.ctx.storage, POOL_MIGRATIONS);
     this.#engine = null;
-    await this.ctx.storage.deleteAlarm();
-    await this.ctx.storage.deleteAll();
-    // Tables are gone with the data: a new instance makes them again.
-    this.ctx.abort('purged');
+    this.#armedAtMs = null;
+    this.#commit = this.#newCommit();
+    this.#reporter.reset();
+    this.#parking.clear();
+    await Promise.all([alarm, deleted]);
+    await this.ctx.storage.sync();
   }
 
   /** The upgrade of an agent's session; the router has checked that the token is this agent's. */

@@ -1,6 +1,7 @@
 import { LIMITS } from '../../shared/limits.ts';
 import type { ShardConfig } from '../../shared/rpc.ts';
 import type { RegionEnv } from '../env.ts';
+import { disposable } from '../lib/disposable.ts';
 import { registryStub } from '../stubs.ts';
 import type { PoolEngine } from './engine.ts';
 
@@ -25,6 +26,11 @@ export class Reporter {
     this.#onConfig = onConfig;
   }
 
+  /** The shard was purged and starts anew. */
+  reset(): void {
+    this.#reportedVersion = 0;
+  }
+
   /** Counters may have changed. */
   changed(): void {
     if (this.#scheduled) return;
@@ -47,11 +53,14 @@ export class Reporter {
     const { fleet, home } = engine.state;
     try {
       const registry = registryStub(this.#env, fleet, home.region);
-      const config = await registry.report(fleet, home.region, summary);
+      const answer = await registry.report(fleet, home.region, summary);
       this.#failures = 0;
       this.#reportedVersion = Math.max(this.#reportedVersion, summary.version);
-      if (config !== null && config.version > engine.state.config.version) this.#onConfig(config);
+      if (answer === null) return;
+      using config = disposable(answer);
+      if (config.value.version > engine.state.config.version) this.#onConfig({ ...config.value });
     } catch (error) {
+      this.#failures += 1;
       console.error(
         JSON.stringify({
           level: 'error',
