@@ -17,7 +17,8 @@ import type {
   TaskView,
 } from '../../shared/rpc.ts';
 import type { LeaseRecord, TaskRecord } from '../../durable-objects/pool/core/records.ts';
-import { statusOf, type LiveAgent } from '../../durable-objects/pool/core/state.ts';
+import type { LiveAgent } from '../../durable-objects/pool/core/live-agent.ts';
+import { statusOf } from '../../durable-objects/pool/core/state.ts';
 import { PoolEngine, type Answer, type Outcome } from '../../durable-objects/pool/engine.ts';
 import { MemoryPoolStorage } from '../../durable-objects/pool/memory-storage.ts';
 import type { PoolStorage } from '../../durable-objects/pool/storage.ts';

@@ -1,4 +1,4 @@
-import type { LiveAgent } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
 
 /**
  * Agents with the same capabilities and labels are interchangeable to every predicate, so selection asks each class

@@ -6,7 +6,7 @@ import type { AgentView, PoolCommandOf, PoolOutput } from '../../../shared/rpc.t
 import { findLease, removeAgent } from './leases.ts';
 import { renewLease } from './allocations.ts';
 import { revokeAll, touch } from './liveness.ts';
-import type { LiveAgent } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
 import type { Step } from './step.ts';
 import { agentView } from './views.ts';
 

@@ -5,7 +5,8 @@ import { grant } from './leases.ts';
 import { usable } from './liveness.ts';
 import { goesBefore, type Candidate, type DemandGroup, type QueueEntry } from './queue.ts';
 import type { TaskRecord } from './records.ts';
-import { isSelectable, reindex, type LiveAgent } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
+import { isSelectable, reindex } from './state.ts';
 import type { Step } from './step.ts';
 
 /**

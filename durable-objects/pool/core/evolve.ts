@@ -2,7 +2,8 @@ import type { Changes } from './changes.ts';
 import { entryOfTask } from './demand.ts';
 import type { PoolEvent } from './events.ts';
 import type { AgentRecord, LeaseRecord, TaskRecord } from './records.ts';
-import { reindex, type LiveAgent, type PoolState } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
+import { reindex, type PoolState } from './state.ts';
 
 /**
  * Applies one event to the state and notes the rows it touched. The only place where the state changes: replaying the

@@ -3,7 +3,7 @@ import { makeId, parseIdOf } from '../../../shared/ids.ts';
 import { notFound, type FleetError } from '../../../shared/errors.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { LeaseRecord } from './records.ts';
-import type { LiveAgent } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
 import type { Step } from './step.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 

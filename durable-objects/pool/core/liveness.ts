@@ -2,7 +2,8 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { SESSION_REPLACED } from '../../../shared/schemas/session.ts';
 import { endLease, removeAgent } from './leases.ts';
 import type { AgentRecord } from './records.ts';
-import { isSelectable, reindex, type LiveAgent, type PoolState } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
+import { isSelectable, reindex, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 
@@ -112,7 +113,9 @@ export function sessionOpened(step: Step, agent: LiveAgent): void {
     suspectSinceMs: null,
     zombieSinceMs: null,
     lastSeenAtMs: step.nowMs,
-    ...(record.lifecycle === 'starting' || record.lifecycle === 'offline' ? { lifecycle: returningAs(record), lostAtMs: null } : {}),
+    ...(record.lifecycle === 'starting' || record.lifecycle === 'offline'
+      ? { lifecycle: returningAs(record), lostAtMs: null }
+      : {}),
   };
   step.emit({ type: 'agentChanged', agentId: record.id, why: 'session opened', patch });
 }

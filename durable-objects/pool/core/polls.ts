@@ -2,7 +2,8 @@ import { invalidState, notFound, type FleetError } from '../../../shared/errors.
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { settle } from './dispatch.ts';
 import { notZombie, touch } from './liveness.ts';
-import { reindex, type LiveAgent, type PoolState } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
+import { reindex, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** Dispatched leases that the agent has not shown to have: they are given again until it does. */

@@ -3,7 +3,8 @@ import type { Why } from '../../../shared/schemas/why.ts';
 import { unreachable } from '../../../shared/result.ts';
 import { loadOf, type AgentClass, type AgentIndex } from './agent-index.ts';
 import type { Demand } from './queue.ts';
-import type { LiveAgent, PoolState } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
+import type { PoolState } from './state.ts';
 
 export interface Preference {
   readonly strategy: Allocate['strategy'];

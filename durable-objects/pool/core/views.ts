@@ -2,7 +2,8 @@ import type { AgentView, AllocationView, AssignmentView, TaskView } from '../../
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { Home } from '../../../shared/ids.ts';
 import type { AgentRecord, LeaseRecord, TaskRecord } from './records.ts';
-import { statusOf, type LiveAgent } from './state.ts';
+import type { LiveAgent } from './live-agent.ts';
+import { statusOf } from './state.ts';
 
 /** An agent as callers see it. */
 export function agentView(agent: LiveAgent, home: Home): AgentView {
