@@ -342,6 +342,11 @@ describe('values', () => {
     });
     expect(answer.status).toBe(200);
     expect((answer.json['results'] as { status: number }[]).map((r) => r.status)).toEqual([422, 422, 422, 404, 404, 409, 422]);
+    const key = { idempotencyKey: 'k' };
+    const tasks = await fleet.call('POST', '/v1/tasks/batch', {
+      raw: `{"tasks":[{"pool":"coder","payload":1,"idempotencyKey":"k","__proto__":{}},${JSON.stringify({ ...key, pool: 'coder' })}]}`,
+    });
+    expect((tasks.json['results'] as { status: number }[]).map((r) => r.status)).toEqual([422, 422]);
     const agents = await fleet.call('POST', '/v1/agents/batch', {
       raw: '{"agents":[1,{"__proto__":{"pool":"coder"}},{"pool":"coder","slots":-1}]}',
     });

@@ -54,6 +54,14 @@ const NOT_CONFIGURED: FleetError = {
 };
 const INTERNAL: FleetError = { kind: 'internal', detail: 'Something went wrong here. The request id finds it in the log.' };
 
+const UNREACHABLE: FleetError = { kind: 'overloaded', retryAfterMs: 1_000, detail: 'The fleet’s record does not answer.' };
+
+/** Marks that the platform puts on what an object, or the way to it, threw: a fault of the world, not of this code. */
+const isRemote = (error: unknown): boolean =>
+  typeof error === 'object' &&
+  error !== null &&
+  ['remote', 'retryable', 'overloaded', 'durableObjectReset'].some((mark) => (error as Record<string, unknown>)[mark] === true);
+
 /** One request, from what the framework gives to the response. `work` gets a usable configuration. */
 async function respond(
   c: AppContext,
@@ -85,7 +93,7 @@ async function respond(
           });
   } catch (error) {
     log('error', 'unexpected', { requestId, route: template, error: errorText(error) });
-    outcome = err(INTERNAL);
+    outcome = err(isRemote(error) ? UNREACHABLE : INTERNAL);
   }
   const response = finish(outcome, { request, pathname, requestId, config }, extra(outcome, config));
   if (response.status >= 500 || config?.logRequests === true) {

@@ -3,6 +3,8 @@ import { notFound, type FleetError } from '../../shared/errors.ts';
 import { parseIdOf, type IdKind } from '../../shared/ids.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { PoolReply, PoolRequest } from '../../shared/rpc.ts';
+import { IdempotencyKeySchema } from '../../shared/schemas/common.ts';
+import { validate } from '../lib/validate.ts';
 import type { PathId, RequestContext } from './context.ts';
 import { callRegion, OWN_TIMEOUT_MS } from './region-calls.ts';
 
@@ -17,6 +19,15 @@ export function itemId(context: RequestContext, kind: IdKind, text: string): Res
   const parsed = parseIdOf(kind, text);
   const region = parsed === null ? undefined : context.config.regions.find((name) => name === parsed.region);
   return parsed === null || region === undefined ? err(notFound(kind)) : ok({ ...parsed, region, text });
+}
+
+/** An item without its own idempotency key, and that key. What else it holds, hostile names included, is the schema's to judge. */
+export function splitKey(item: unknown): Result<{ readonly key: string | undefined; readonly rest: unknown }, FleetError> {
+  if (typeof item !== 'object' || item === null || !Object.hasOwn(item, 'idempotencyKey'))
+    return ok({ key: undefined, rest: item });
+  const { idempotencyKey, ...rest } = item as { readonly idempotencyKey?: unknown };
+  const key = validate(IdempotencyKeySchema, idempotencyKey, 'idempotencyKey');
+  return key.ok ? ok({ key: key.value, rest }) : key;
 }
 
 /** One call per shard, all at once; one answer per item, in order. A shard that fails fails its own items. */

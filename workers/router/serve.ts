@@ -8,6 +8,7 @@ import { readJsonBody } from '../lib/body.ts';
 import { invalidField, validate } from '../lib/validate.ts';
 import { authenticate, type AuthState } from './auth/authenticate.ts';
 import { bearerToken, sessionToken } from './auth/bearer.ts';
+import { beatOfRead } from './beat.ts';
 import type { Execution, PathId, RequestContext } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { RouterConfig } from './env.ts';
@@ -78,6 +79,7 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     const missing = await missingFirst(endpoint, base, id);
     return missing === null ? input : err(missing);
   }
+  if (route.method === 'GET' && !isUpgrade && claims.agentId !== undefined) beatOfRead(base);
   if (retryAfterMs > 0) return err({ kind: 'rate_limited', retryAfterMs, detail: 'Too many requests with this token.' });
   const { body, bodyText, query, idempotencyKey } = input.value;
   const context = bodyText === '' && idempotencyKey === null ? base : { ...base, bodyText, idempotencyKey };

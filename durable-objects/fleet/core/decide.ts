@@ -35,7 +35,7 @@ export function decide(state: FleetState, command: FleetCommand, nowMs: number):
     case 'mintToken':
       return mint(state, command.token, nowMs);
     case 'revokeToken':
-      return revoke(state, command);
+      return revoke(state, command, nowMs);
     case 'delete':
       return ok([{ type: 'fleetDeleted', purge: firstPurge(state.generation, command.regions, nowMs) }]);
     case 'purged':
@@ -63,14 +63,23 @@ function mint(state: FleetState, token: StoredToken, nowMs: number): Result<read
 function revoke(
   state: FleetState,
   command: { readonly id: string; readonly unrecorded: boolean; readonly expiresAtMs: number },
+  nowMs: number,
 ): Result<readonly FleetEvent[], FleetError> {
   if (state.revoked.has(command.id)) return ok([]);
   const token = state.tokens.get(command.id);
   if (token === undefined && !command.unrecorded) return err(notFound('token'));
+  const gone = expired(state, nowMs);
+  const removed = gone.reduce((n, event) => n + (event.type === 'expiredRemoved' ? event.revoked.length : 0), 0);
+  // Every isolate holds them all, so they are bounded, too; they end with their tokens.
+  if (state.revoked.size - removed >= REVOCATIONS_MAX) {
+    const detail = `A fleet may have ${REVOCATIONS_MAX} revoked tokens that have not expired.`;
+    return err({ kind: 'quota_exceeded', scope: 'fleet', limit: REVOCATIONS_MAX, detail });
+  }
   // An agent's token is renewed under its own id, so its record may end before it does.
   const expiresAtMs = Math.max(command.expiresAtMs, token?.expiresAtMs ?? 0);
-  return ok([{ type: 'tokenRevoked', id: command.id, expiresAtMs }]);
+  return ok([...gone, { type: 'tokenRevoked', id: command.id, expiresAtMs }]);
 }
+const REVOCATIONS_MAX = 2 * LIMITS.tokensPerFleet;
 
 const firstPurge = (generation: number, regions: readonly string[], nowMs: number): Purge => ({
   generation,

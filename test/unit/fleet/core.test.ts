@@ -101,6 +101,13 @@ describe('tokens', () => {
     expect(run(state, revoke('tka.x', true, 700)).revoked.get('tka.x')).toBe(700);
   });
 
+  it('revocations are bounded in number; those whose tokens have ended make room', () => {
+    const revoked = new Map(Array.from({ length: 2 * LIMITS.tokensPerFleet }, (_, i) => [`t${i}`, 1_000] as const));
+    const state = { ...emptyFleet('default'), revoked };
+    expect(refusal(state, revoke('tka.y', true), 0)).toBe('quota_exceeded');
+    expect([...run(state, revoke('tka.y', true, 200_000), 100_000).revoked.keys()]).toEqual(['tka.y']);
+  });
+
   it('a revocation outlives its token and no more', () => {
     const state = run(run(emptyFleet('default'), mint(token('t', 1_000))), revoke('t'));
     expect(run(state, { type: 'prune' }, 1_001).revoked.has('t')).toBe(true);

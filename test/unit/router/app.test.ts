@@ -94,6 +94,16 @@ describe('faults', () => {
     expect(line['error']).toContain('secret detail');
   });
 
+  it('an object that fails or has too much is told apart from our own mistakes', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    for (const mark of ['remote', 'retryable', 'overloaded', 'durableObjectReset']) {
+      const h = await harness();
+      h.fleet.putSettings.mockRejectedValue(Object.assign(new Error('x'), { [mark]: true }));
+      const response = await h.call('PUT', '/v1/fleet', { body: {} });
+      expect([mark, response.status, response.headers.get('retry-after')]).toEqual([mark, 503, '1']);
+    }
+  });
+
   it('nobody is let in while the fleet’s record does not answer', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => undefined);
     const h = await harness();

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import {
   HeartbeatItemSchema,
   HeartbeatReplySchema,
@@ -10,10 +9,10 @@ import {
 import { notFound, type FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { PoolOutput } from '../../../shared/rpc.ts';
-import { batchOf, IdempotencyKeySchema } from '../../../shared/schemas/common.ts';
+import { batchOf } from '../../../shared/schemas/common.ts';
 import { validate } from '../../lib/validate.ts';
 import { mintAgentToken, renewedToken } from '../agent-tokens.ts';
-import { executeAddressed, itemId, soleRegion, type AddressedItem } from '../batches.ts';
+import { executeAddressed, itemId, soleRegion, splitKey, type AddressedItem } from '../batches.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
 import { itemKey } from '../idempotency.ts';
@@ -21,15 +20,12 @@ import { registerAll, registered, type Registration } from '../register.ts';
 import { batchItem, batchReply } from '../reply.ts';
 import { registeredAgentJson } from '../views.ts';
 
-const KeyedSchema = z.looseObject({ idempotencyKey: IdempotencyKeySchema.optional() });
-
 /** An item is a registration with, beside it, a key of its own. */
 function readRegistration(context: RequestContext, item: unknown): Result<Registration, FleetError> {
-  const keyed = validate(KeyedSchema, item);
-  if (!keyed.ok) return keyed;
-  const { idempotencyKey, ...rest } = keyed.value;
-  const agent = validate(RegisterAgentSchema, rest);
-  return agent.ok ? ok({ agent: agent.value, idempotency: itemKey(context, idempotencyKey, item) }) : agent;
+  const split = splitKey(item);
+  if (!split.ok) return split;
+  const agent = validate(RegisterAgentSchema, split.value.rest);
+  return agent.ok ? ok({ agent: agent.value, idempotency: itemKey(context, split.value.key, item) }) : agent;
 }
 
 function readBeat(context: RequestContext, item: unknown): Result<AddressedItem, FleetError> {

@@ -1,13 +1,12 @@
-import * as z from 'zod';
 import type { FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { TaskView } from '../../../shared/rpc.ts';
-import { batchOf, EmptyBodySchema, IdempotencyKeySchema, pageOf } from '../../../shared/schemas/common.ts';
+import { batchOf, EmptyBodySchema, pageOf } from '../../../shared/schemas/common.ts';
 import { SubmitTaskSchema, TaskBatchSchema, TaskSchema } from '../../../shared/schemas/tasks.ts';
 import { WhySchema } from '../../../shared/schemas/why.ts';
 import { defined } from '../../lib/defined.ts';
 import { validate } from '../../lib/validate.ts';
-import { soleRegion } from '../batches.ts';
+import { soleRegion, splitKey } from '../batches.ts';
 import { act, show } from '../commands.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
@@ -22,14 +21,11 @@ import { submitWork } from '../submit.ts';
 import { taskJson } from '../views.ts';
 import type { WorkItem } from '../work.ts';
 
-const KeyedSchema = z.looseObject({ idempotencyKey: IdempotencyKeySchema.optional() });
-
 function readTask(context: RequestContext, item: unknown): Result<WorkItem, FleetError> {
-  const keyed = validate(KeyedSchema, item);
-  if (!keyed.ok) return keyed;
-  const { idempotencyKey, ...rest } = keyed.value;
-  const task = validate(SubmitTaskSchema, rest);
-  return task.ok ? submitWork(context, task.value, itemKey(context, idempotencyKey, item)) : task;
+  const split = splitKey(item);
+  if (!split.ok) return split;
+  const task = validate(SubmitTaskSchema, split.value.rest);
+  return task.ok ? submitWork(context, task.value, itemKey(context, split.value.key, item)) : task;
 }
 
 export const TASK_ENDPOINTS = [
