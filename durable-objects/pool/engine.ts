@@ -4,7 +4,6 @@ import { err, ok, type Result } from '../../shared/result.ts';
 import type {
   AllocationView,
   Caller,
-  IdempotencyRef,
   PoolOutput,
   PoolReply,
   PoolRequest,
@@ -25,6 +24,7 @@ import { demandOfAllocate } from './core/demand.ts';
 import { explain } from './core/selection.ts';
 import { createState, type PoolState, type Waiter } from './core/state.ts';
 import { Step, type Context } from './core/step.ts';
+import { IdempotentAnswers } from './idempotent-answers.ts';
 import type { PoolStorage, Snapshot } from './storage.ts';
 
 /** What the engine reads from the world, once per step. */
@@ -44,9 +44,6 @@ export type Outcome =
 /** A request's answer: now, or later through `waiterDone`. */
 export type Answer = PoolReply | 'parked';
 
-/** A key passed on to other shards is skipped here for this long; the router clears it sooner when all of them refused. */
-const PASSED_TTL_MS = 60_000;
-
 const SYSTEM: Caller = { fleet: '', subject: 'system', role: 'admin', requestId: '' };
 
 /**
@@ -58,8 +55,7 @@ export class PoolEngine {
   readonly state: PoolState;
   readonly #storage: PoolStorage;
   readonly #env: EngineEnv;
-  /** Keys whose first call still waits: memory only, like the wait itself. */
-  readonly #waitingKeys = new Map<string, string>();
+  readonly #answers: IdempotentAnswers;
   #summaryVersion: number;
   /** Agents whose last beat is newer than what is stored. */
   readonly #unsavedBeats = new Set<string>();
@@ -69,6 +65,7 @@ export class PoolEngine {
   constructor(storage: PoolStorage, env: EngineEnv, fleet: string, home: Home, config: ShardConfig) {
     this.#storage = storage;
     this.#env = env;
+    this.#answers = new IdempotentAnswers(storage, env.nowMs, (atMs) => this.#armPrune(atMs));
     const snapshot = storage.load();
     if (
       snapshot !== null &&
@@ -136,7 +133,7 @@ export class PoolEngine {
     const answers: Answer[] = [];
     const outcomes: Outcome[] = [];
     for (const request of requests) {
-      const known = request.idempotency === undefined ? null : this.#recall(request.idempotency);
+      const known = request.idempotency === undefined ? null : this.#answers.recall(request.idempotency);
       if (known !== null) {
         answers.push(known);
         continue;
@@ -145,52 +142,12 @@ export class PoolEngine {
         decide(step, request.command, request.idempotency ?? null),
       );
       const answer: Answer = value.ok && value.value === 'parked' ? 'parked' : (value as Result<PoolOutput, FleetError>);
-      if (request.idempotency !== undefined) this.#remember(request.idempotency, answer);
+      if (request.idempotency !== undefined) this.#answers.remember(request.idempotency, answer);
       if (request.command.type === 'heartbeat') this.#noteBeat(request.command.agentId, this.#env.nowMs());
       answers.push(answer);
       outcomes.push(...after);
     }
     return { answers, outcomes };
-  }
-
-  /** The kept answer of an idempotency key, or null when the request is new. */
-  #recall(ref: IdempotencyRef): PoolReply | null {
-    const waitingHash = this.#waitingKeys.get(ref.key);
-    const stored = waitingHash === undefined ? this.#storage.answer(ref.key) : null;
-    const ttlMs = stored?.state === 'passed' ? PASSED_TTL_MS : LIMITS.idempotencyTtlMs;
-    if (waitingHash === undefined && (stored === null || this.#env.nowMs() - stored.atMs > ttlMs)) return null;
-    if ((waitingHash ?? stored?.bodyHash) !== ref.bodyHash) {
-      return err({ kind: 'idempotency_mismatch', detail: 'This idempotency key was used with another request.' });
-    }
-    if (stored === null)
-      return err({
-        kind: 'idempotency_in_progress',
-        retryAfterMs: 500,
-        detail: 'The first request with this key is still running.',
-      });
-    // Passed on to another shard: the grant, if any, is there. Without further candidates it is tried here again.
-    if (stored.state === 'passed') return ref.passOnRefusal === true ? (JSON.parse(stored.answer) as PoolReply) : null;
-    return { ...(JSON.parse(stored.answer) as PoolReply), replayed: true };
-  }
-
-  #remember(ref: IdempotencyRef, answer: Answer): void {
-    if (answer === 'parked') {
-      this.#waitingKeys.set(ref.key, ref.bodyHash);
-      return;
-    }
-    const atMs = this.#env.nowMs();
-    if (answer.ok) this.#keep(ref, 'done', answer, atMs);
-    else if (
-      ref.passOnRefusal === true &&
-      (answer.error.kind === 'no_capacity' || answer.error.kind === 'queue_full' || answer.error.kind === 'quota_exceeded')
-    ) {
-      this.#keep(ref, 'passed', answer, atMs);
-    }
-  }
-
-  #keep(ref: IdempotencyRef, state: 'done' | 'passed', answer: PoolReply, atMs: number): void {
-    this.#storage.putAnswer(ref.key, { bodyHash: ref.bodyHash, state, answer: JSON.stringify(answer), atMs });
-    this.#armPrune(atMs);
   }
 
   forgetKeys(keys: readonly string[]): void {
@@ -227,7 +184,7 @@ export class PoolEngine {
   /** The caller of a waiting allocation left. Memory only, like `endPoll`. */
   withdraw(waiterId: string): void {
     const waiter = this.state.waiters.get(waiterId);
-    if (waiter?.idempotency != null) this.#waitingKeys.delete(waiter.idempotency.key);
+    if (waiter?.idempotency != null) this.#answers.stopWaiting(waiter.idempotency);
     withdrawWaiter(this.state, waiterId);
   }
 
@@ -345,11 +302,8 @@ export class PoolEngine {
   #timedOut(waiter: Waiter): Outcome {
     const why = explain(this.state, demandOfAllocate(waiter.spec));
     const reply = err({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const);
-    if (waiter.idempotency !== null) {
-      this.#waitingKeys.delete(waiter.idempotency.key);
-      // The caller goes on to another shard now: a repeat must find the grant there.
-      this.#remember(waiter.idempotency, reply);
-    }
+    // The caller goes on to another shard now: a repeat must find the grant there.
+    if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);
     return { type: 'waiterDone', waiterId: waiter.id, reply };
   }
 
@@ -360,11 +314,7 @@ export class PoolEngine {
       return lease === null ? [] : [viewOf(step, lease)];
     });
     const reply: PoolReply = ok(views);
-    const ref = waiter.idempotency;
-    if (ref !== null) {
-      this.#waitingKeys.delete(ref.key);
-      this.#keep(ref, 'done', reply, step.nowMs);
-    }
+    if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);
     return { type: 'waiterDone', waiterId: waiter.id, reply };
   }
 

@@ -1,0 +1,67 @@
+import { LIMITS } from '../../shared/limits.ts';
+import type { FleetError } from '../../shared/errors.ts';
+import { err } from '../../shared/result.ts';
+import type { IdempotencyRef, PoolReply } from '../../shared/rpc.ts';
+import type { PoolStorage } from './storage.ts';
+
+/** A key passed on to other shards is skipped here for this long; the router clears it sooner when all of them refused. */
+const PASSED_TTL_MS = 60_000;
+
+/** Refusals after which another shard may still say yes. */
+const PASSABLE: ReadonlySet<FleetError['kind']> = new Set(['no_capacity', 'queue_full', 'quota_exceeded']);
+
+/**
+ * The caller's names for requests, with the answers they got (I5). Written in the transaction that did the work; only
+ * answers that changed state are kept, and refusals that were passed on to another shard.
+ */
+export class IdempotentAnswers {
+  readonly #storage: Pick<PoolStorage, 'answer' | 'putAnswer'>;
+  readonly #nowMs: () => number;
+  readonly #onKept: (atMs: number) => void;
+  /** Keys whose first call still waits, with its body: memory only, like the wait itself. */
+  readonly #waiting = new Map<string, string>();
+
+  constructor(storage: Pick<PoolStorage, 'answer' | 'putAnswer'>, nowMs: () => number, onKept: (atMs: number) => void) {
+    this.#storage = storage;
+    this.#nowMs = nowMs;
+    this.#onKept = onKept;
+  }
+
+  /** The kept answer of a key, or null when the request is new. */
+  recall(ref: IdempotencyRef): PoolReply | null {
+    const waitingHash = this.#waiting.get(ref.key);
+    const stored = waitingHash === undefined ? this.#storage.answer(ref.key) : null;
+    const ttlMs = stored?.state === 'passed' ? PASSED_TTL_MS : LIMITS.idempotencyTtlMs;
+    if (waitingHash === undefined && (stored === null || this.#nowMs() - stored.atMs > ttlMs)) return null;
+    if ((waitingHash ?? stored?.bodyHash) !== ref.bodyHash) {
+      return err({ kind: 'idempotency_mismatch', detail: 'This idempotency key was used with another request.' });
+    }
+    if (stored === null) {
+      const detail = 'The first request with this key is still running.';
+      return err({ kind: 'idempotency_in_progress', retryAfterMs: 500, detail });
+    }
+    // Passed on to another shard: the grant, if any, is there. Without further candidates it is tried here again.
+    if (stored.state === 'passed') return ref.passOnRefusal === true ? (JSON.parse(stored.answer) as PoolReply) : null;
+    return { ...(JSON.parse(stored.answer) as PoolReply), replayed: true };
+  }
+
+  /** Keeps what became of a request: its answer, or that it waits. */
+  remember(ref: IdempotencyRef, answer: PoolReply | 'parked'): void {
+    if (answer === 'parked') {
+      this.#waiting.set(ref.key, ref.bodyHash);
+      return;
+    }
+    this.#waiting.delete(ref.key);
+    const isPassed = !answer.ok && ref.passOnRefusal === true && PASSABLE.has(answer.error.kind);
+    if (!answer.ok && !isPassed) return;
+    const atMs = this.#nowMs();
+    const state = answer.ok ? 'done' : 'passed';
+    this.#storage.putAnswer(ref.key, { bodyHash: ref.bodyHash, state, answer: JSON.stringify(answer), atMs });
+    this.#onKept(atMs);
+  }
+
+  /** The caller that waited left: nothing became of its request. */
+  stopWaiting(ref: IdempotencyRef): void {
+    this.#waiting.delete(ref.key);
+  }
+}
