@@ -130,6 +130,7 @@ describe('idempotency keys', () => {
       }
       const other = await post('/v1/allocations', { pool, leaseMs: 5_000 }, { headers: { ...NEAR.dublin, ...key } });
       expect([other.status, code(other)]).toEqual([422, 'idempotency_mismatch']);
+      expect(other.headers.get('x-fleet-region')).toMatch(/^(eu-west|us-east)-1$/);
     }
   });
 

@@ -97,7 +97,7 @@ async function respond(
   }
   const response = finish(outcome, { request, pathname, requestId, config }, extra(outcome, config));
   if (response.status >= 500 || config?.logRequests === true) {
-    const region = outcome.ok ? outcome.value.region : undefined;
+    const region = outcome.ok ? outcome.value.region : outcome.region;
     log(response.status >= 500 ? 'error' : 'debug', 'request', {
       requestId,
       route: template,
@@ -148,7 +148,11 @@ export function createApp(): App {
     const config = knownConfig(c.env) ?? (await configOf(c.env));
     const allowed = preflight(c.req.raw, config);
     const methods = methodsOf(c.req.path);
-    if (allowed !== null && methods.length > 0) return new Response(null, { status: 204, headers: allowed });
+    if (allowed !== null && methods.length > 0) {
+      const requestId = requestIdOf(c.req.header('x-request-id') ?? null);
+      const common = commonHeaders({ request: c.req.raw, pathname: c.req.path, requestId, config });
+      return new Response(null, { status: 204, headers: { ...common, ...allowed } });
+    }
     return respond(
       c,
       'unmatched',

@@ -27,6 +27,7 @@ export function commonHeaders({ request, requestId, config }: Facts): Record<str
 export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<string, string>> = {}): Response {
   const headers = { ...commonHeaders(facts), ...extra };
   if (!outcome.ok) {
+    if (outcome.region !== undefined) headers['x-fleet-region'] = outcome.region;
     return problemResponse(outcome.error, {
       instance: facts.pathname.slice(0, INSTANCE_CHARS_MAX),
       requestId: facts.requestId,

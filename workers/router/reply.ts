@@ -14,7 +14,16 @@ export interface Reply {
   /** A region's answer to an upgrade, with the socket in it. */
   readonly upgraded?: Response;
 }
-export type Outcome = Result<Reply, FleetError>;
+/** What a request comes to. A refusal, too, may be the word of one region. */
+export type Outcome = Result<Reply, FleetError> & { readonly region?: string };
+
+/** A region's refusal. Where it is the way there that failed, no region has spoken. */
+export function refusedBy(region: string | null, refusal: { readonly ok: false; readonly error: FleetError }): Outcome {
+  const { error } = refusal;
+  return region === null || error.kind === 'region_unavailable' || error.kind === 'overloaded'
+    ? { ok: false, error }
+    : { ok: false, error, region };
+}
 
 type Facts = Pick<Reply, 'region' | 'replayed'>;
 

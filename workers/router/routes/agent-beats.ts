@@ -4,7 +4,7 @@ import { renewedToken } from '../agent-tokens.ts';
 import { act } from '../commands.ts';
 import { endpoint } from '../endpoint.ts';
 import { askRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
-import { reply } from '../reply.ts';
+import { refusedBy, reply } from '../reply.ts';
 import { assignmentJson } from '../views.ts';
 
 export const AGENT_BEAT_ENDPOINTS = [
@@ -54,7 +54,7 @@ export const AGENT_BEAT_ENDPOINTS = [
         binding.poll(context.caller, id.text, { waiterId, ...body }),
       );
       signal.removeEventListener('abort', leave);
-      if (!polled.ok) return polled;
+      if (!polled.ok) return refusedBy(id.region, polled);
       if (polled.value.length === 0) return reply(204, null, { region: id.region });
       return reply(200, `{"assignments":${jsonArray(polled.value.map(assignmentJson))}}`, { region: id.region });
     },

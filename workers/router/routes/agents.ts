@@ -17,7 +17,7 @@ import { findAgent } from '../lookup.ts';
 import { ForceQuerySchema, ListAgentsQuerySchema } from '../queries.ts';
 import { askRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
 import { registerAll, registered } from '../register.ts';
-import { reply } from '../reply.ts';
+import { refusedBy, reply } from '../reply.ts';
 import { agentJson, registeredAgentJson } from '../views.ts';
 
 export const AGENT_ENDPOINTS = [
@@ -30,7 +30,7 @@ export const AGENT_ENDPOINTS = [
       const [placed] = await registerAll(context, [{ ok: true, value: { agent: body, idempotency: requestKey(context) } }]);
       if (placed === undefined) throw new Error('a registration without an answer');
       const agent = registered(placed);
-      if (!agent.ok) return agent;
+      if (!agent.ok) return refusedBy(placed.region, agent);
       const token = await mintAgentToken(context, agent.value);
       const replayed = placed.reply.replayed;
       return reply(201, registeredAgentJson(agent.value, token), { region: agent.value.region, replayed });

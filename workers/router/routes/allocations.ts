@@ -21,7 +21,7 @@ import { findAllocation } from '../lookup.ts';
 import { candidates } from '../placement.ts';
 import { placeWork } from '../place-work.ts';
 import { askRegion, PLACING_TIMEOUT_MS } from '../region-calls.ts';
-import { reply, replyJson } from '../reply.ts';
+import { refusedBy, reply, replyJson } from '../reply.ts';
 import { allocationJson, grantJson } from '../views.ts';
 import type { WorkItem } from '../work.ts';
 
@@ -83,7 +83,7 @@ export const ALLOCATION_ENDPOINTS = [
       if (!work.ok) return work;
       const [placed] = await placeWork(context, [work.value]);
       if (placed === undefined) throw new Error('work without an answer');
-      if (!placed.reply.ok) return placed.reply;
+      if (!placed.reply.ok) return refusedBy(placed.region, placed.reply);
       const grant = placed.reply.value as readonly AllocationView[];
       return reply(201, grantJson(grant, body.count), { region: placed.region ?? undefined, replayed: placed.reply.replayed });
     },

@@ -16,7 +16,7 @@ import { findTask } from '../lookup.ts';
 import { placeWork, type Placed } from '../place-work.ts';
 import { ListTasksQuerySchema, WaitQuerySchema } from '../queries.ts';
 import { askRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
-import { batchItem, batchReply, reply } from '../reply.ts';
+import { batchItem, batchReply, refusedBy, reply } from '../reply.ts';
 import { submitWork } from '../submit.ts';
 import { taskJson } from '../views.ts';
 import type { WorkItem } from '../work.ts';
@@ -43,7 +43,7 @@ export const TASK_ENDPOINTS = [
       if (!work.ok) return work;
       const [placed] = await placeWork(context, [work.value]);
       if (placed === undefined) throw new Error('work without an answer');
-      if (!placed.reply.ok) return placed.reply;
+      if (!placed.reply.ok) return refusedBy(placed.region, placed.reply);
       const task = placed.reply.value as TaskView;
       return reply(202, taskJson(task), { region: task.region, replayed: placed.reply.replayed });
     },
