@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { build, stop } from 'esbuild';
+import { build, stop, type Plugin } from 'esbuild';
 import { ROOT } from '../checks.ts';
 
 /** One module of a Worker, as Miniflare takes it. */
@@ -12,16 +12,20 @@ export interface WorkerModule {
 /**
  * Bundles Worker entry files the way a deployment does: same resolution, WebAssembly as modules of its own. Nothing is
  * written to disk. The bundler's service process is stopped afterwards, so that the fleet leaves no child behind.
+ * `plugins` are for tests that must run something else than the sources say.
  */
-export async function bundleWorkers(entries: readonly string[]): Promise<readonly (readonly WorkerModule[])[]> {
+export async function bundleWorkers(
+  entries: readonly string[],
+  plugins: readonly Plugin[] = [],
+): Promise<readonly (readonly WorkerModule[])[]> {
   try {
-    return await Promise.all(entries.map(bundle));
+    return await Promise.all(entries.map((entry) => bundle(entry, plugins)));
   } finally {
     await stop();
   }
 }
 
-async function bundle(entry: string): Promise<readonly WorkerModule[]> {
+async function bundle(entry: string, plugins: readonly Plugin[]): Promise<readonly WorkerModule[]> {
   const result = await build({
     entryPoints: [path.join(ROOT, entry)],
     absWorkingDir: ROOT,
@@ -36,6 +40,7 @@ async function bundle(entry: string): Promise<readonly WorkerModule[]> {
     assetNames: '[name]-[hash]',
     define: { 'process.env.NODE_ENV': '"production"', 'navigator.userAgent': '"Cloudflare-Workers"' },
     logLevel: 'warning',
+    plugins: [...plugins],
   });
   const modules = result.outputFiles.map((file): WorkerModule => ({
     type: file.path.endsWith('.wasm') ? 'CompiledWasm' : 'ESModule',

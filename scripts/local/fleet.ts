@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import type { Plugin } from 'esbuild';
 import type { Miniflare } from 'miniflare';
 import { REGIONS, type RegionId } from '../../regions/table.ts';
 import { buildAssets } from '../build-assets.ts';
@@ -19,6 +20,8 @@ export interface LocalFleetOptions {
   readonly vars?: Readonly<Record<string, string>>;
   /** Keeps the Workers' log lines, and word of restarts, off stderr. */
   readonly quiet?: boolean;
+  /** For the bundler: a test that checks the tests plants a mistake with one. */
+  readonly plugins?: readonly Plugin[];
   /** Deaths of the runtime within a minute that are mended; a test that kills it on purpose may allow more. Default: 5. */
   readonly restartsMax?: number;
   /** Told once, when the fleet cannot be kept alive; it is stopped by then. */
@@ -87,7 +90,13 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
     const keys = await openSigningKeys(state);
     // Loading Miniflare takes a third of a second of this process, in which the bundler's process does its part.
     const [workers, miniflare, adminToken] = await Promise.all([
-      localWorkers({ regions, port: options.port ?? 0, signingKeys: keysAsSecret(keys), vars: options.vars ?? {} }),
+      localWorkers({
+        regions,
+        port: options.port ?? 0,
+        signingKeys: keysAsSecret(keys),
+        vars: options.vars ?? {},
+        plugins: options.plugins,
+      }),
       import('miniflare'),
       openAdminToken(state, keys),
     ]);

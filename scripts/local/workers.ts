@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Plugin } from 'esbuild';
 import type { Response, V4WorkerOptions } from 'miniflare';
 import type { RegionId } from '../../regions/table.ts';
 import { PUBLIC_DIR } from '../build-assets.ts';
@@ -17,6 +18,8 @@ export interface LocalSettings {
   readonly signingKeys: string;
   /** Variables with other values than in `wrangler.toml`; each Worker gets those that it declares there. */
   readonly vars: Readonly<Record<string, string>>;
+  /** For the bundler. */
+  readonly plugins?: readonly Plugin[] | undefined;
 }
 
 /**
@@ -34,7 +37,7 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
   const regions = settings.regions.map(environment);
 
   const entries = [...new Set([router, ...regions].map((entry) => entry.main))];
-  const bundles = await bundleWorkers(entries);
+  const bundles = await bundleWorkers(entries, settings.plugins);
   const modulesOf = new Map(entries.map((entry, index) => [entry, bundles[index]]));
 
   const worker = (entry: Environment, bindings: Readonly<Record<string, string>>): V4WorkerOptions => ({
