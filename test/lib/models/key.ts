@@ -1,8 +1,8 @@
 import type { Model } from '../linearizability.ts';
 
-/** A call with an idempotency key. `answer` names what it answered, whole. */
+/** A call with an idempotency key. `answer` names what it answered, whole; `isReplay` is null where the answer does not tell. */
 export type KeyOperation =
-  | { readonly type: 'done'; readonly body: string; readonly answer: string; readonly isReplay: boolean }
+  | { readonly type: 'done'; readonly body: string; readonly answer: string; readonly isReplay: boolean | null }
   /** Refused for a reason that changes nothing and is not kept, such as no capacity. */
   | { readonly type: 'refused'; readonly body: string }
   | { readonly type: 'mismatch'; readonly body: string }
@@ -33,8 +33,8 @@ export const KEY_MODEL: Model<KeyState, KeyOperation> = {
         return state !== null && state.body !== operation.body ? [state] : [];
       case 'done': {
         const { body, answer, isReplay } = operation;
-        if (!isReplay) return state === null ? [{ body, answer }] : [];
-        if (state === null || state.body !== body) return [];
+        if (state === null) return isReplay === true ? [] : [{ body, answer }];
+        if (isReplay === false || state.body !== body) return [];
         return state.answer === null || state.answer === answer ? [{ body, answer }] : [];
       }
     }

@@ -68,7 +68,11 @@ export const TASK_MODEL: Model<TaskState, TaskOperation> = {
         if (!isLive) return [];
         return [operation.status === 'cancelled' ? { ...state, phase: 'cancelled' } : { ...state, isCancelRequested: true }];
       case 'tooLate':
-        return isLive ? [] : [state];
+        if (!isLive) return [state];
+        // The fleet has ended it by itself; which way, a later look tells.
+        return (['failed', 'dead', 'cancelled'] as const)
+          .filter((phase) => phase !== 'cancelled' || state.isCancelRequested)
+          .map((phase) => ({ ...state, phase }));
       case 'cancelUnknown':
         return isLive ? [{ ...state, isCancelRequested: true }] : [state];
       case 'get': {

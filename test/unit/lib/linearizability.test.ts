@@ -339,6 +339,14 @@ describe('a task', () => {
     expect(judge(at(2, 3, assign(1, 0)), at(4, 5, complete(1)), at(6, 7, { type: 'lost', token: 1 }))).toBe('violation');
   });
 
+  it('an end that only a refusal shows', () => {
+    const late: TaskOperation = { type: 'tooLate' };
+    expect(judge(at(2, 3, late), at(4, 5, get('failed', { errorCode: 'dependency_failed' })))).toBe('linearizable');
+    expect(judge(at(2, 3, late), at(4, 5, get('queued')))).toBe('violation');
+    expect(judge(at(2, 3, late), at(4, 5, get('cancelled')))).toBe('violation');
+    expect(judge(at(2, 3, late), at(4, 5, get('succeeded')))).toBe('violation');
+  });
+
   it('an end that nobody brought about, or that does not last', () => {
     expect(judge(at(2, 3, get('succeeded')))).toBe('violation');
     expect(judge(at(2, 3, get('cancelled')))).toBe('violation');

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Plugin } from 'esbuild';
+import { ROOT } from '../checks.ts';
+
+/** A bug to be planted into the bundle: a harness that never fails proves nothing. The sources stay as they are. */
+interface Plant {
+  readonly what: string;
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
+}
+
+const LEASES = 'durable-objects/pool/core/leases.ts';
+const ENGINE = 'durable-objects/pool/engine.ts';
+const COMMIT = 'durable-objects/lib/group-commit.ts';
+
+export const PLANTS = {
+  'stale-release': {
+    what: 'the fencing token is not compared',
+    edits: [
+      {
+        file: LEASES,
+        find: "lease.fencingToken !== fencingToken || lease.status === 'revoked'",
+        replace: "lease.status === 'revoked'",
+      },
+    ],
+  },
+  'early-answer': {
+    what: 'callers are answered while the transaction is still open',
+    edits: [
+      {
+        file: COMMIT,
+        find: 'effects = this.#transact(group);\n        await this.#storage.sync();',
+        replace: `effects = [];
+        await (this.#storage as unknown as DurableObjectStorage).transaction(async () => {
+          const own: (() => void)[] = [];
+          this.#effects = own;
+          for (const item of group) item.execute();
+          this.#effects = null;
+          for (const effect of own) effect();
+          for (const item of group) item.settle();
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        });`,
+      },
+    ],
+  },
+  'late-expiry': {
+    what: 'a lease is accepted a second after its end',
+    edits: [
+      { file: LEASES, find: ': lease.expiresAtMs) <= nowMs;', replace: ': lease.expiresAtMs + 1_000) <= nowMs;' },
+      {
+        file: 'durable-objects/pool/core/due.ts',
+        find: 'if (lease.expiresAtMs > step.nowMs) {\n    again(lease.expiresAtMs);',
+        replace: 'if (lease.expiresAtMs + 1_000 > step.nowMs) {\n    again(lease.expiresAtMs + 1_000);',
+      },
+    ],
+  },
+  'tokens-restart': {
+    what: 'the last fencing token is not restored after a crash',
+    edits: [{ file: ENGINE, find: 'state.lastFence = snapshot.meta.lastFence;', replace: '' }],
+  },
+  'leases-forgotten': {
+    what: 'live leases are not restored after a crash',
+    edits: [{ file: ENGINE, find: 'for (const lease of snapshot.leases) addLease(state, lease);', replace: 'void addLease;' }],
+  },
+  'keys-forgotten': {
+    what: 'idempotency keys are kept in memory only',
+    edits: [
+      {
+        file: ENGINE,
+        find: 'this.#storage.putAnswer(ref.key, {',
+        replace:
+          'const kept = ((this as unknown as { kept?: Map<string, unknown> }).kept ??= new Map()); this.#storage.answer = (k) => (kept.get(k) ?? null) as never; kept.set(ref.key, {',
+      },
+    ],
+  },
+  'slots-miscounted': {
+    what: 'every eighth lease takes no slot',
+    edits: [
+      {
+        file: LEASES,
+        find: 'slots: terms.slots,\n    fencingToken',
+        replace: 'slots: step.state.lastFence % 8 === 7 ? 0 : terms.slots,\n    fencingToken',
+      },
+      { file: 'durable-objects/pool/core/views.ts', find: 'slots: lease.slots,', replace: 'slots: lease.slots || 1,' },
+    ],
+  },
+  'done-twice': {
+    what: 'a task that was given back is completed all the same',
+    edits: [
+      {
+        file: 'durable-objects/pool/core/tasks.ts',
+        find: 'if (task.fencingToken !== fencingToken || task.allocationId === null) {',
+        replace: 'if (task.fencingToken === null) {',
+      },
+    ],
+  },
+} as const satisfies Readonly<Record<string, Plant>>;
+
+export type PlantName = keyof typeof PLANTS;
+export const isPlant = (name: string): name is PlantName => Object.hasOwn(PLANTS, name);
+
+/** Replaces the text in what is bundled. A text that is not there any more is an error: the plant would prove nothing. */
+export function plantPlugin(name: PlantName): Plugin {
+  const edits: readonly Plant['edits'][number][] = PLANTS[name].edits;
+  const byFile = Map.groupBy(edits, ({ file }) => path.join(ROOT, file));
+  return {
+    name: `plant-${name}`,
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
+        const here = byFile.get(file);
+        if (here === undefined) return undefined;
+        let contents = readFileSync(file, 'utf8');
+        for (const { find, replace } of here) {
+          if (!contents.includes(find)) throw new Error(`plant ${name}: ${file} no longer contains ${JSON.stringify(find)}`);
+          contents = contents.replace(find, () => replace);
+        }
+        return { contents, loader: 'ts' };
+      });
+    },
+  };
+}
