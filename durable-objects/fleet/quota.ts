@@ -1,6 +1,7 @@
 import type { FleetError } from '../../shared/errors.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller } from '../../shared/rpc.ts';
+import { disposable } from '../lib/disposable.ts';
 import { within } from '../lib/within.ts';
 import { Admission, type Count } from './core/admission.ts';
 import type { RegionBinding } from './env.ts';
@@ -103,7 +104,8 @@ export class FleetQuota {
   /** A region that does not answer counts as it did when it last did: its agents have not gone. */
   async #ask(region: string, binding: RegionBinding, caller: Caller, last: number | undefined): Promise<number> {
     try {
-      const { agents } = (await within(STATUS_TIMEOUT_MS, binding.status(caller))).status;
+      using answer = disposable(await within(STATUS_TIMEOUT_MS, binding.status(caller)));
+      const { agents } = answer.value.status;
       const live = agents.total - agents.offline;
       if (live !== last) this.#storage.putRegionCount(region, live);
       return live;
