@@ -136,6 +136,8 @@ export class PoolEngine {
       const known = request.idempotency === undefined ? null : this.#answers.recall(request.idempotency);
       if (known !== null) {
         answers.push(known);
+        // A repeat of an agent's call does nothing again, but it is a sign of life.
+        if (caller.agentId !== undefined) outcomes.push(...this.#change('beat', caller, () => undefined).outcomes);
         continue;
       }
       const { value, outcomes: after } = this.#change(request.command.type, caller, (step) =>

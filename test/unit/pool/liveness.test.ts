@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../shared/limits.ts';
-import { OPERATOR, PoolHarness } from '../../lib/pool-harness.ts';
+import { asAgent, OPERATOR, PoolHarness } from '../../lib/pool-harness.ts';
 
 const serverless = { liveness: 'none', endpoint: 'https://agent.example/' } as const;
 
@@ -30,6 +30,17 @@ describe('agents that beat', () => {
     h.jump(LIMITS.lostAfterMs + 60_000);
     expect(h.complete(work).status).toBe('succeeded');
     expect(h.status(agent)).toBe('idle');
+  });
+
+  it('P9: so is a repeat that is answered from its idempotency key', () => {
+    const h = new PoolHarness();
+    const agent = h.register();
+    const beat = { type: 'heartbeat', agentId: agent, leases: [] } as const;
+    for (let i = 0; i < 4; i += 1) {
+      h.ask(beat, asAgent(agent), { key: 'k', bodyHash: 'a' });
+      h.jump(7_000);
+    }
+    expect(h.allocate().agentId).toBe(agent);
   });
 
   it('P9: a call about it by somebody else is none', () => {
