@@ -5,13 +5,13 @@ import type { Recorder } from '../../test/lib/history.ts';
 import { Calls } from './calls.ts';
 import { AUDITOR, Facts } from './facts.ts';
 import type { Http } from './http.ts';
-import { LEASE_MS_MAX, pause, TASK_TIMEOUT_MS_MAX } from './world.ts';
+import { pause, TASK_TIMEOUT_MS_MAX } from './world.ts';
 
 const CONCURRENCY = 16;
 /** Backoff, a grace of a closed socket, an agent that polls again: what a task needs at most beside its timeouts. */
 const TASKS_END_WITHIN_MS = 4 * TASK_TIMEOUT_MS_MAX + 10_000;
 /** From the end of a lease to its slots being free; the counters follow within half a second. */
-const RECLAIMED_WITHIN_MS = 2_000;
+export const RECLAIMED_WITHIN_MS = 2_000;
 
 /** Waits until every known task has ended; answers how many have not in time. */
 export async function tasksEnd(http: Http, recorder: Recorder): Promise<number> {
@@ -32,15 +32,8 @@ export async function tasksEnd(http: Http, recorder: Recorder): Promise<number> 
 }
 
 /** Reads everything that was ever acknowledged, and recounts what the counters say. */
-export async function audit(
-  http: Http,
-  recorder: Recorder,
-  calmSinceMs: number,
-  regions: readonly string[],
-  pools: readonly string[],
-): Promise<void> {
+export async function audit(http: Http, recorder: Recorder, regions: readonly string[], pools: readonly string[]): Promise<void> {
   const auditor = new Calls(AUDITOR, http, recorder);
-  await pause(Math.max(0, calmSinceMs + LEASE_MS_MAX + RECLAIMED_WITHIN_MS - Date.now()));
   const facts = new Facts(recorder.entries);
   await inParallel([...facts.leases.keys()], (id) => auditor.getAllocation(id));
   await inParallel([...facts.tasks.keys()], (id) => auditor.getTask(id));

@@ -1,4 +1,5 @@
 import { parseId } from '../../shared/ids.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import { CLOCK_SLACK_MS } from '../../test/lib/models/clock.ts';
 import { isDone, isOf, type Done, type Entry } from '../../test/lib/history.ts';
 import { AUDITOR, type Facts, type LeaseFacts } from './facts.ts';
@@ -301,6 +302,20 @@ function* noMissingAgent(facts: Facts): Iterable<Violation> {
   }
 }
 
+/** H7 for tokens: one that was minted works, one that was revoked is refused everywhere within the time that is promised. */
+function* tokensLast(facts: Facts): Iterable<Violation> {
+  const revocations = Map.groupBy(facts.entries.filter(isOf('revoke')), ({ input }) => input.tokenId);
+  for (const use of facts.entries.filter(isOf('useToken'))) {
+    const { tokenId } = use.input;
+    const asked = (revocations.get(tokenId) ?? []).filter(({ answer }) => answer.kind === 'ok' || answer.kind === 'open');
+    if (use.answer.kind === 'refused' && !asked.some(({ call }) => call < use.end))
+      yield { rule: 'H7', text: `token ${tokenId} was minted, yet it is refused: ${use.answer.code}`, entries: [use] };
+    const revoked = asked.find(({ answer, end }) => answer.kind === 'ok' && use.call > end + LIMITS.revocationDelayMs);
+    if (use.answer.kind === 'ok' && revoked !== undefined)
+      yield { rule: 'H7', text: `token ${tokenId} was revoked, yet it still works`, entries: [revoked, use] };
+  }
+}
+
 /** H16: agents of a pool that were certainly there at one moment are not more than its maximum. */
 function* withinMaximum(facts: Facts): Iterable<Violation> {
   const leftAt = new Map<string, number>();
@@ -334,6 +349,15 @@ function* atRest(facts: Facts): Iterable<Violation> {
         rule: 'H15',
         text: `pool ${entry.input.pool}: counters differ from a recount: ${JSON.stringify(entry.answer.value)}`,
         entries: [],
+      };
+  }
+  for (const entry of facts.entries.filter(isDone('quiet'))) {
+    const { busy } = entry.answer.value;
+    if (busy > 0)
+      yield {
+        rule: 'H23',
+        text: `pool ${entry.input.pool} still counts ${busy} busy agents, whose leases have ended while nobody spoke to it`,
+        entries: [entry],
       };
   }
   for (const entry of facts.entries.filter(isDone('listed'))) {
@@ -383,6 +407,7 @@ const CHECKS: readonly Check[] = [
   completedOnce,
   oneAnswerPerKey,
   noMissingAgent,
+  tokensLast,
   withinMaximum,
   atRest,
   everyTaskEnds,

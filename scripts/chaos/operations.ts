@@ -3,10 +3,12 @@ import { isDone, isOf, type Entry } from '../../test/lib/history.ts';
 import { fixed, NEVER, type Instants } from '../../test/lib/models/clock.ts';
 import { KEY_MODEL, type KeyOperation } from '../../test/lib/models/key.ts';
 import { LEASE_MODEL, type LeaseOperation, type LeaseRefusal } from '../../test/lib/models/lease.ts';
+import { registerModel, type RegisterOperation } from '../../test/lib/models/register.ts';
 import { slotsModel, type SlotsOperation } from '../../test/lib/models/slots.ts';
 import { TASK_MODEL, type TaskOperation } from '../../test/lib/models/task.ts';
 import type { Facts, LeaseFacts } from './facts.ts';
 import type { Violation } from './violation.ts';
+import { SETTINGS_POOL } from './world.ts';
 
 /** Checks every agent, lease, key and task of a history by itself. */
 export function checkLinearizability(facts: Facts): { readonly violations: readonly Violation[]; readonly histories: number } {
@@ -42,6 +44,7 @@ export function checkLinearizability(facts: Facts): { readonly violations: reado
   for (const lease of facts.leases.values()) judge(`lease ${lease.id}`, LEASE_MODEL, leaseOperations(facts, lease));
   for (const [key, operations] of keyOperations(facts)) judge(`key ${key}`, KEY_MODEL, operations);
   for (const id of facts.tasks.keys()) judge(`task ${id}`, TASK_MODEL, taskOperations(facts, id));
+  judge('settings of a pool', registerModel(SETTINGS_POOL.maxAgents), settingsOperations(facts));
   return { violations, histories };
 }
 
@@ -173,6 +176,14 @@ function keyOperation(entry: Entry, body: string): KeyOperation | null {
   if (isRefused(entry, 'idempotency_mismatch')) return { type: 'mismatch', body };
   if (isRefused(entry, 'idempotency_in_progress')) return { type: 'inProgress' };
   return isRefused(entry, ...KEPT_REFUSALS) ? { type: 'refused', body } : null;
+}
+
+export function settingsOperations(facts: Facts): readonly Operation<RegisterOperation>[] {
+  return facts.entries.flatMap((entry): readonly Operation<RegisterOperation>[] => {
+    if (isDone('getPool')(entry)) return [{ value: { type: 'read', value: entry.answer.value.maxAgents }, ...span(entry) }];
+    if (!isOf('putPool')(entry) || !mayBeDone(entry)) return [];
+    return made(facts, entry, { type: 'write', value: entry.input.maxAgents });
+  });
 }
 
 export function taskOperations(facts: Facts, id: string): readonly Operation<TaskOperation>[] {

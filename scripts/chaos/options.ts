@@ -53,6 +53,7 @@ export function parseOptions(argv: readonly string[]): Options {
     )
     .addOption(new Option('--seed <n>', 'of the clients’ choices (default: the time)').argParser(integer(0, 2 ** 31)))
     .addOption(new Option('--regions <n>', 'regions of the fleet').argParser(integer(1, REGIONS.length)).default(1))
+    .addOption(new Option('--shards <n>', 'shards of a pool').argParser(integer(1, 8)).default(1))
     .option('--disk', 'state on the disk', false)
     .option('--keep', 'keep the history in any case', false)
     .addOption(new Option('--plant <name>', 'build a bug into the fleet').choices(Object.keys(PLANTS)))
@@ -67,6 +68,7 @@ export function parseOptions(argv: readonly string[]): Options {
     clients: number;
     seed?: number;
     regions: number;
+    shards: number;
     disk: boolean;
     keep: boolean;
     plant?: string;
@@ -79,6 +81,7 @@ export function parseOptions(argv: readonly string[]): Options {
     clients: options.clients,
     seed: options.seed ?? Date.now() % 1_000_000,
     regions: REGIONS.slice(0, options.regions),
+    shards: options.shards,
     isOnDisk: options.disk,
     isKept: options.keep,
     plant: plantOf(options.plant),

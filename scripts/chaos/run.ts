@@ -6,9 +6,10 @@ import type { RegionId } from '../../regions/table.ts';
 import { Recorder, writeHistory, type Entry } from '../../test/lib/history.ts';
 import { ROOT } from '../checks.ts';
 import { startLocalFleet } from '../local/fleet.ts';
-import { audit, tasksEnd } from './audit.ts';
+import { audit, RECLAIMED_WITHIN_MS, tasksEnd } from './audit.ts';
 import { checkHistory } from './checks.ts';
 import { allocator } from './clients/allocator.ts';
+import { Keeper } from './clients/keeper.ts';
 import { operator } from './clients/operator.ts';
 import { pollAgent } from './clients/poll-agent.ts';
 import { socketAgent } from './clients/socket-agent.ts';
@@ -19,7 +20,7 @@ import { killer } from './killer.ts';
 import { checkLinearizability } from './operations.ts';
 import { plantPlugin, type PlantName } from './plants.ts';
 import type { Violation } from './violation.ts';
-import { POOLS, TIGHT_POOL, TIGHT_POOL_MAX, World } from './world.ts';
+import { LEASE_MS_MAX, pause, POOLS, QUIET_POOL, SETTINGS_POOL, TIGHT_POOL, TIGHT_POOL_MAX, World } from './world.ts';
 
 export interface ChaosOptions {
   readonly kills: number;
@@ -28,6 +29,8 @@ export interface ChaosOptions {
   readonly clients: number;
   readonly seed: number;
   readonly regions: readonly RegionId[];
+  /** Of every pool but the tight one. */
+  readonly shards: number;
   /** State on the disk instead of in memory. */
   readonly isOnDisk: boolean;
   /** Keep the history in any case. */
@@ -106,10 +109,12 @@ async function record(options: ChaosOptions, stateDir: string, recorder: Recorde
     ...(options.plant === null ? {} : { plugins: [plantPlugin(options.plant)] }),
   });
   const http = new Http(fleet.url, fleet.adminToken);
-  const world = new World({ http, recorder, seed: options.seed, regions });
+  const faultsEndAtMs = Date.now() + options.seconds * 1_000;
+  const world = new World({ http, recorder, seed: options.seed, regions, faultsEndAtMs });
   try {
-    for (const pool of POOLS) await putPool(http, pool, 20_000);
-    await putPool(http, TIGHT_POOL, TIGHT_POOL_MAX);
+    for (const pool of POOLS) await putPool(http, pool, { maxAgents: 20_000, shards: options.shards });
+    await putPool(http, TIGHT_POOL, { maxAgents: TIGHT_POOL_MAX });
+    await putPool(http, SETTINGS_POOL.pool, { maxAgents: SETTINGS_POOL.maxAgents });
     say(
       `${options.clients} clients, ${options.kills} kills in ${options.seconds} s, seed ${options.seed}, ${regions.join(' and ')}, state in ${stateDir}`,
     );
@@ -122,7 +127,8 @@ async function record(options: ChaosOptions, stateDir: string, recorder: Recorde
         failed.abort(error);
       });
     const { callers, agents } = start(world, options.clients);
-    const everybody = { callers: callers.map(run), agents: agents.map(run) };
+    const keeper = new Keeper(world);
+    const everybody = { callers: [...callers, keeper.run()].map(run), agents: agents.map(run) };
     await killer({
       fleet,
       recorder,
@@ -141,7 +147,9 @@ async function record(options: ChaosOptions, stateDir: string, recorder: Recorde
     if (options.plant !== null && judge(recorder.entries).violations.length > 0) return 0;
     const left = await tasksEnd(http, recorder);
     say(`calm: every task ended after ${((Date.now() - calmSinceMs) / 1_000).toFixed(1)} s; reading everything again`);
-    await audit(http, recorder, calmSinceMs, regions, [...POOLS, TIGHT_POOL]);
+    await pause(Math.max(0, calmSinceMs + LEASE_MS_MAX + RECLAIMED_WITHIN_MS - Date.now()));
+    await keeper.audit();
+    await audit(http, recorder, regions, [...POOLS, TIGHT_POOL, QUIET_POOL]);
     world.enter('over');
     await Promise.all(everybody.agents);
     if (failed.signal.aborted) throw failed.signal.reason;
@@ -153,8 +161,8 @@ async function record(options: ChaosOptions, stateDir: string, recorder: Recorde
   }
 }
 
-async function putPool(http: Http, pool: string, maxAgents: number): Promise<void> {
-  const reply = await http.call('PUT', `/v1/pools/${pool}`, { body: { minAgents: 0, maxAgents, priority: 5 } });
+async function putPool(http: Http, pool: string, size: { readonly maxAgents: number; readonly shards?: number }): Promise<void> {
+  const reply = await http.call('PUT', `/v1/pools/${pool}`, { body: { minAgents: 0, priority: 5, ...size } });
   if (reply.kind !== 'answered' || reply.status >= 300) throw new Error(`PUT /v1/pools/${pool}: ${JSON.stringify(reply)}`);
 }
 

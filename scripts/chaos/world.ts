@@ -8,12 +8,17 @@ export interface WorldOptions {
   readonly recorder: Recorder;
   readonly seed: number;
   readonly regions: readonly string[];
+  readonly faultsEndAtMs: number;
 }
 
 /** Every pool has agents of all kinds; `TIGHT_POOL` is full most of the time. */
 export const POOLS = ['coder', 'tester'] as const;
 export const TIGHT_POOL = 'architect';
 export const TIGHT_POOL_MAX = 5;
+/** Only its leases live: they must end although nobody asks the pool for anything. */
+export const QUIET_POOL = 'researcher';
+/** Only its settings are written. */
+export const SETTINGS_POOL = { pool: 'analyst', minAgents: 0, maxAgents: 1_000, priority: 5 } as const;
 /** Some agents have it and some work asks for it. */
 export const CAPABILITY = 'gpu';
 /** No lease and no attempt outlives the faults by more. */
@@ -37,15 +42,17 @@ export class World {
   /** Agents that clients run themselves, by pool. */
   readonly agents = new Map<string, string>();
   readonly #seed: number;
+  readonly #faultsEndAtMs: number;
   #phase: Phase = 'faults';
   #clients = 0;
   #names = 0;
 
-  constructor({ http, recorder, seed, regions }: WorldOptions) {
+  constructor({ http, recorder, seed, regions, faultsEndAtMs }: WorldOptions) {
     this.http = http;
     this.recorder = recorder;
     this.regions = regions;
     this.#seed = seed;
+    this.#faultsEndAtMs = faultsEndAtMs;
   }
 
   isIn(phase: Phase): boolean {
@@ -54,6 +61,11 @@ export class World {
 
   enter(phase: Phase): void {
     this.#phase = phase;
+  }
+
+  /** Whether there is time enough for a client to be away for so long, and for the fleet to get over it. */
+  hasTimeFor(ms: number): boolean {
+    return this.#phase === 'faults' && Date.now() + ms < this.#faultsEndAtMs;
   }
 
   /** What one client needs; each has its own random series, so that their timing does not change their choices. */

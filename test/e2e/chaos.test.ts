@@ -8,6 +8,7 @@ const OPTIONS: ChaosOptions = {
   clients: 16,
   seed: Date.now() % 1_000_000,
   regions: ['eu-west-1'],
+  shards: 1,
   isOnDisk: false,
   isKept: false,
   plant: null,

@@ -53,6 +53,13 @@ export interface Operations {
     input: { taskId: string };
     output: { status: TaskStatus; attempts: number; result: string | null; errorCode: string | null };
   };
+  putPool: { input: { pool: string; maxAgents: number }; output: Record<string, never> };
+  getPool: { input: { pool: string }; output: { maxAgents: number } };
+  mint: { input: Record<string, never>; output: { tokenId: string } };
+  revoke: { input: { tokenId: string }; output: Record<string, never> };
+  useToken: { input: { tokenId: string }; output: Record<string, never> };
+  /** What the fleet's counters say of a pool that nobody has spoken to since its leases ended. */
+  quiet: { input: { pool: string }; output: { busy: number } };
   /** The runtime was killed; its end is the moment at which it was seen dead. */
   kill: { input: { pid: number }; output: Record<string, never> };
   /** Counters beside what counting gives, at rest. */

@@ -1,7 +1,10 @@
 import type { Assignment } from '../../../shared/schemas/agents.ts';
-import { rest, type World } from '../world.ts';
+import { pause, rest, type World } from '../world.ts';
 import { AgentLife, type Identity } from './agent.ts';
 import { work, type Reports } from './work.ts';
+
+/** Longer than an agent may be silent: the fleet gives it up. */
+const VANISHED_MS = 17_000;
 
 /** An agent without a socket: it polls for work and reports over HTTP. */
 export async function pollAgent(world: World, index: number): Promise<void> {
@@ -23,6 +26,7 @@ export async function pollAgent(world: World, index: number): Promise<void> {
     } else if (reply.kind !== 'answered' || reply.status !== 204) await rest(life.random, false);
     if (life.busy > 0) await rest(life.random);
     if (life.random.chance(0.02)) await renewOwnLeases(world, life, identity);
+    if (life.random.chance(0.003) && world.hasTimeFor(VANISHED_MS)) await pause(VANISHED_MS);
   }
   await Promise.all(running);
 }

@@ -36,7 +36,7 @@ export async function socketAgent(world: World, index: number): Promise<void> {
       if (world.isIn('faults') && Date.now() > breakAt && life.random.chance(0.3)) session.end();
     }
     session.end();
-    if (world.isIn('faults') && life.random.chance(0.04)) await pause(VANISHED_MS);
+    if (life.random.chance(0.04) && world.hasTimeFor(VANISHED_MS)) await pause(VANISHED_MS);
     await rest(life.random, false);
   }
   await Promise.all(running);

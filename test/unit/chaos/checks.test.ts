@@ -213,10 +213,31 @@ describe('broken promises', () => {
     const tasks = { queued: 0, assigned: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0, dead: 0 };
     const right = { agents: counts, listedAgents: { total: 1, idle: 1 }, tasks, listedTasks: {} };
     expect(story().ok('recount', { pool: 'coder' }, right).broken).toEqual([]);
+    expect(story().ok('quiet', { pool: 'coder' }, { busy: 0 }).broken).toEqual([]);
+    expect(story().ok('quiet', { pool: 'coder' }, { busy: 1 }).broken).toEqual(['H23']);
     expect(story().ok('recount', { pool: 'coder' }, { ...right, listedAgents: { total: 1, busy: 1 } }).broken).toEqual(['H15']);
     expect(
       story().ok('listed', { pool: 'coder' }, { agents: [{ id: AGENT, slots: 2, slotsFree: 1, status: 'idle' }] }).broken,
     ).toEqual(['H23']);
+  });
+
+  it('H7: settings and tokens', () => {
+    const settings = story()
+      .ok('putPool', { pool: 'p', maxAgents: 1_001 }, {})
+      .ok('getPool', { pool: 'p' }, { maxAgents: 1_001 });
+    expect(settings.broken).toEqual([]);
+    expect(settings.ok('getPool', { pool: 'p' }, { maxAgents: 1_000 }).broken).toEqual([ORDER]);
+    const token = story()
+      .ok('mint', {}, { tokenId: 't' })
+      .ok('useToken', { tokenId: 't' }, {})
+      .ok('revoke', { tokenId: 't' }, {});
+    expect(token.ok('useToken', { tokenId: 't' }, {}).refused('useToken', { tokenId: 't' }, 'unauthorized', 401).broken).toEqual(
+      [],
+    );
+    expect(token.at(9_000).ok('useToken', { tokenId: 't' }, {}).broken).toEqual(['H7']);
+    expect(story().ok('mint', {}, { tokenId: 't' }).refused('useToken', { tokenId: 't' }, 'unauthorized', 401).broken).toEqual([
+      'H7',
+    ]);
   });
 
   it('H16: a pool above its maximum', () => {

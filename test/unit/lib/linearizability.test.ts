@@ -4,19 +4,14 @@ import { check, partition, type Model, type Operation } from '../../lib/lineariz
 import { fixed, NEVER } from '../../lib/models/clock.ts';
 import { KEY_MODEL, type KeyOperation } from '../../lib/models/key.ts';
 import { LEASE_MODEL, type LeaseOperation } from '../../lib/models/lease.ts';
+import { registerModel, type RegisterOperation } from '../../lib/models/register.ts';
 import { slotsModel, type SlotsOperation } from '../../lib/models/slots.ts';
 import { TASK_MODEL, type TaskOperation } from '../../lib/models/task.ts';
 
 const at = <V>(call: number, end: number, value: V): Operation<V> => ({ value, call, end });
 const open = <V>(call: number, end: number, value: V): Operation<V> => ({ value, call, end, isOpen: true });
 
-/** A register that is written and read. */
-type RegisterOperation = { readonly type: 'write' | 'read'; readonly value: number };
-const REGISTER: Model<number, RegisterOperation> = {
-  initial: 0,
-  step: (state, { type, value }) => (type === 'write' ? [value] : state === value ? [state] : []),
-  key: String,
-};
+const REGISTER = registerModel(0);
 const write = (value: number): RegisterOperation => ({ type: 'write', value });
 const read = (value: number): RegisterOperation => ({ type: 'read', value });
 
