@@ -7,12 +7,22 @@ import { report, type Table } from './lib/report.ts';
 import { percentile, round } from './lib/stats.ts';
 
 const REGION = 'eu-west-1';
-const agent = (pool: string, i: number): Record<string, unknown> => ({ pool, region: REGION, capabilities: [`cap${i % 20}`], liveness: 'none', endpoint: 'https://agents.example/run' });
+const agent = (pool: string, i: number): Record<string, unknown> => ({
+  pool,
+  region: REGION,
+  capabilities: [`cap${i % 20}`],
+  liveness: 'none',
+  endpoint: 'https://agents.example/run',
+});
 
 /** Registration of 1,000 agents and fleet status over all regions, with the path that does no work beside it. */
 export async function run(): Promise<void> {
   const tables: Table[] = [];
-  for (const [where, parent] of [['disk', tmpdir()], ['tmpfs', '/dev/shm']] as const) tables.push(...(await measure(where, parent)));
+  for (const [where, parent] of [
+    ['disk', tmpdir()],
+    ['tmpfs', '/dev/shm'],
+  ] as const)
+    tables.push(...(await measure(where, parent)));
   report('registry', 'npm run bench -- registry', tables);
 }
 
@@ -70,7 +80,9 @@ async function oneByOne(client: Client, count: number): Promise<readonly string[
 
 async function inBatch(client: Client, pool: string, count: number): Promise<readonly string[]> {
   const start = performance.now();
-  const reply = await client.expect(200, 'POST', '/v1/agents/batch', { agents: Array.from({ length: count }, (_, i) => agent(pool, i)) });
+  const reply = await client.expect(200, 'POST', '/v1/agents/batch', {
+    agents: Array.from({ length: count }, (_, i) => agent(pool, i)),
+  });
   const ms = performance.now() - start;
   const { results } = JSON.parse(reply.body) as { results: { status: number }[] };
   const refused = results.find((r) => r.status !== 201);
@@ -87,7 +99,13 @@ async function statusRow(client: Client, url: string, token: string, agents: num
     const status = await paced(100, 8, async () => void (await client.expect(200, 'GET', '/v1/fleet/status')));
     return [
       agents.toLocaleString('en'),
-      ...[percentile(status, 50), percentile(status, 99), percentile(noop, 50), percentile(noop, 99), percentile(status, 50) / percentile(noop, 50)].map(round),
+      ...[
+        percentile(status, 50),
+        percentile(status, 99),
+        percentile(noop, 50),
+        percentile(noop, 99),
+        percentile(status, 50) / percentile(noop, 50),
+      ].map(round),
     ];
   } finally {
     await noopClient.close();

@@ -12,7 +12,8 @@ export class Client {
 
   constructor(url: string, token: string, connections: number) {
     const host = new URL(url).hostname;
-    if (host !== '127.0.0.1' && host !== 'localhost' && host !== '[::1]') throw new Error('benchmarks send load to loopback only');
+    if (host !== '127.0.0.1' && host !== 'localhost' && host !== '[::1]')
+      throw new Error('benchmarks send load to loopback only');
     this.#pool = new Pool(url, { connections, pipelining: 1 });
     this.#headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
   }

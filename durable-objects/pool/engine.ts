@@ -1,15 +1,7 @@
 import type { FleetError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
-import type {
-  AllocationView,
-  Caller,
-  PoolOutput,
-  PoolReply,
-  PoolRequest,
-  ShardConfig,
-  ShardSummary,
-} from '../../shared/rpc.ts';
+import type { AllocationView, Caller, PoolOutput, PoolReply, PoolRequest, ShardConfig, ShardSummary } from '../../shared/rpc.ts';
 import type { Home } from '../../shared/ids.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import { viewOf } from './core/allocations.ts';
