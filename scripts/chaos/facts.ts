@@ -126,13 +126,21 @@ export class Facts {
       // An end is for ever; what was active may have ended since, unless it was seen in the audit.
       if (answer.value.status !== 'active' || client === AUDITOR) lastStatus.set(input.allocationId, answer.value.status);
     }
+    const superseded = new Set(
+      this.entries
+        .filter(isOf('renew', 'release'))
+        .filter(({ answer }) => answer.kind === 'refused' && answer.code === 'lease_superseded')
+        .map(({ input }) => `${input.allocationId} ${input.token}`),
+    );
     const note = (lease: Omit<LeaseFacts, 'lastStatus'>): void => {
+      // Who is told that its own token is superseded has lost the lease, also if nobody looked later.
+      const seen = lastStatus.get(lease.id) ?? (superseded.has(`${lease.id} ${lease.token}`) ? 'revoked' : null);
       const known = this.leases.get(lease.id);
       const granted = {
         call: Math.min(known?.granted.call ?? Infinity, lease.granted.call),
         end: Math.min(known?.granted.end ?? Infinity, lease.granted.end),
       };
-      this.leases.set(lease.id, { ...lease, granted, lastStatus: lastStatus.get(lease.id) ?? null });
+      this.leases.set(lease.id, { ...lease, granted, lastStatus: seen });
     };
     for (const entry of this.entries.filter(isDone('allocate'))) {
       for (const lease of entry.answer.value.leases) {

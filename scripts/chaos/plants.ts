@@ -84,6 +84,12 @@ export const PLANTS = {
       { file: 'durable-objects/pool/core/views.ts', find: 'slots: lease.slots,', replace: 'slots: lease.slots || 1,' },
     ],
   },
+  'no-alarm': {
+    what: 'the object is never woken',
+    edits: [
+      { file: 'durable-objects/pool/pool-object.ts', find: 'void this.ctx.storage.setAlarm(wanted);', replace: 'void wanted;' },
+    ],
+  },
   'done-twice': {
     what: 'a task that was given back is completed all the same',
     edits: [

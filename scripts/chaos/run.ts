@@ -62,6 +62,8 @@ export interface HistoryCounts {
 
 /** Clients at least, so that every role is there several times. */
 export const CLIENTS_MIN = 16;
+/** More than any run registers. */
+const FLEET_AGENTS_MAX = 10_000;
 
 /** One run: clients and crashes, then calm, then everything is read again and the history is judged. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -112,9 +114,7 @@ async function record(options: ChaosOptions, stateDir: string, recorder: Recorde
   const faultsEndAtMs = Date.now() + options.seconds * 1_000;
   const world = new World({ http, recorder, seed: options.seed, regions, faultsEndAtMs });
   try {
-    for (const pool of POOLS) await putPool(http, pool, { maxAgents: 20_000, shards: options.shards });
-    await putPool(http, TIGHT_POOL, { maxAgents: TIGHT_POOL_MAX });
-    await putPool(http, SETTINGS_POOL.pool, { maxAgents: SETTINGS_POOL.maxAgents });
+    await setUp(http, options.shards);
     say(
       `${options.clients} clients, ${options.kills} kills in ${options.seconds} s, seed ${options.seed}, ${regions.join(' and ')}, state in ${stateDir}`,
     );
@@ -161,9 +161,17 @@ async function record(options: ChaosOptions, stateDir: string, recorder: Recorde
   }
 }
 
-async function putPool(http: Http, pool: string, size: { readonly maxAgents: number; readonly shards?: number }): Promise<void> {
-  const reply = await http.call('PUT', `/v1/pools/${pool}`, { body: { minAgents: 0, priority: 5, ...size } });
-  if (reply.kind !== 'answered' || reply.status >= 300) throw new Error(`PUT /v1/pools/${pool}: ${JSON.stringify(reply)}`);
+/** Pools and a quota, which makes every registration ask the fleet's own object for room. */
+async function setUp(http: Http, shards: number): Promise<void> {
+  const put = async (path: string, body: unknown): Promise<void> => {
+    const reply = await http.call('PUT', path, { body });
+    if (reply.kind !== 'answered' || reply.status >= 300) throw new Error(`PUT ${path}: ${JSON.stringify(reply)}`);
+  };
+  const pool = { minAgents: 0, priority: 5 };
+  for (const name of POOLS) await put(`/v1/pools/${name}`, { ...pool, maxAgents: 20_000, shards });
+  await put(`/v1/pools/${TIGHT_POOL}`, { ...pool, maxAgents: TIGHT_POOL_MAX });
+  await put(`/v1/pools/${SETTINGS_POOL.pool}`, { ...pool, maxAgents: SETTINGS_POOL.maxAgents });
+  await put('/v1/fleet', { maxAgents: FLEET_AGENTS_MAX });
 }
 
 /** Shares the clients among the roles. Agents: every pool and region needs one, or its tasks wait for ever. */

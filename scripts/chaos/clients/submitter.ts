@@ -25,8 +25,8 @@ class Submitter {
   readonly #random: Seeded;
   readonly #unanswered: Unanswered[] = [];
   readonly #answered: Unanswered[] = [];
-  /** In one region and pool, so that others may depend on it. */
-  #last: { readonly id: string; readonly pool: string; readonly region: string | undefined } | null = null;
+  /** Others of its region may depend on it. */
+  #last: { readonly id: string; readonly region: string | undefined } | null = null;
 
   constructor(world: World, calls: Calls, random: Seeded) {
     this.#world = world;
@@ -71,7 +71,8 @@ class Submitter {
     const last = this.#last;
     const dependsOn = last !== null && last.region !== undefined && random.chance(0.06);
     return {
-      pool: dependsOn ? last.pool : random.pick(POOLS),
+      // Also of another pool: then its end is learned from another object, again after each crash.
+      pool: random.pick(POOLS),
       payload: this.#world.name('work'),
       ...(dependsOn ? { region: last.region, dependsOn: [last.id] } : this.#world.region(random)),
       maxAttempts: random.int(2, 4),
@@ -108,7 +109,7 @@ class Submitter {
     if (entry.answer.kind === 'ok') {
       const { taskId } = entry.answer.value;
       this.#world.noteTask(taskId);
-      this.#last = { id: taskId, pool: spec.pool, region: spec['region'] as string | undefined };
+      this.#last = { id: taskId, region: spec['region'] as string | undefined };
     }
     return isServed(entry);
   }
