@@ -9,6 +9,12 @@ const ENTRIES_SHOWN_MAX = 12;
 
 const { isFailureExpected, check, ...options } = parseOptions(process.argv.slice(2));
 const say = (line: string): void => console.log(`  ${line}`);
+// The fleet and its state are taken along when the process exits; by default a signal would leave them behind.
+for (const [name, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(name, () => process.exit(exitCode));
 const violations = check === null ? await run() : judge(readHistory(check)).violations;
 report(violations);
 process.exitCode = violations.length > 0 === isFailureExpected ? 0 : 1;

@@ -383,7 +383,7 @@ function* everyTaskEnds(facts: Facts): Iterable<Violation> {
       yield {
         rule: 'H23',
         text: `${entry.input.taskId} is still ${status}, with idle agents that fit it`,
-        entries: facts.onTask(entry.input.taskId),
+        entries: facts.onTask(entry.input.taskId).slice(-3),
       };
   }
 }

@@ -66,10 +66,11 @@ export const PLANTS = {
     what: 'idempotency keys are kept in memory only',
     edits: [
       {
-        file: ENGINE,
-        find: 'this.#storage.putAnswer(ref.key, {',
-        replace:
-          'const kept = ((this as unknown as { kept?: Map<string, unknown> }).kept ??= new Map()); this.#storage.answer = (k) => (kept.get(k) ?? null) as never; kept.set(ref.key, {',
+        file: 'durable-objects/pool/idempotent-answers.ts',
+        find: 'this.#storage = storage;',
+        replace: `const kept = new Map<string, never>();
+        void storage;
+        this.#storage = { answer: (key) => kept.get(key) ?? null, putAnswer: (key, answer) => void kept.set(key, answer as never) };`,
       },
     ],
   },

@@ -60,6 +60,9 @@ export interface HistoryCounts {
   readonly tasks: number;
 }
 
+/** Histories that are looked at later, and state that is to be on the disk. */
+const KEPT_IN = path.join(ROOT, '.build/chaos');
+
 /** Clients at least, so that every role is there several times. */
 export const CLIENTS_MIN = 16;
 /** More than any run registers. */
@@ -67,31 +70,37 @@ const FLEET_AGENTS_MAX = 10_000;
 
 /** One run: clients and crashes, then calm, then everything is read again and the history is judged. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const root = options.isOnDisk ? path.join(ROOT, '.build/chaos') : memoryDisk();
+  const root = options.isOnDisk ? KEPT_IN : memoryDisk();
   mkdirSync(root, { recursive: true });
-  const directory = mkdtempSync(path.join(root, 'fleet-chaos-'));
+  const stateDir = mkdtempSync(path.join(root, 'fleet-chaos-'));
+  const clean = (): void => rmSync(stateDir, { recursive: true, force: true });
+  process.once('exit', clean);
   const recorder = new Recorder();
-  let { isKept } = options;
   try {
-    const leftOver = await record(options, path.join(directory, 'state'), recorder);
+    const leftOver = await record(options, stateDir, recorder);
     const started = performance.now();
     const { violations, linearized } = judge(recorder.entries);
     options.say(`checked ${linearized} histories in ${seconds(started)} s`);
     if (leftOver > 0) options.say(`${leftOver} tasks had not ended when the wait for them did`);
-    // What a planted bug did is no news.
-    isKept ||= violations.length > 0 && options.plant === null;
     const kills = recorder.entries.filter(({ op }) => op === 'kill').length;
-    const historyFile = isKept ? path.join(directory, 'history.jsonl') : null;
+    // What a planted bug did is no news.
+    const isWanted = options.isKept || (violations.length > 0 && options.plant === null);
+    const historyFile = isWanted ? keep(recorder, options.seed) : null;
     return { kills, violations, counts: countsOf(recorder.entries), linearized, historyFile };
   } catch (error) {
-    isKept = true;
+    options.say(`stopped; the history so far is in ${keep(recorder, options.seed)}`);
     throw error;
   } finally {
-    if (isKept) {
-      writeHistory(path.join(directory, 'history.jsonl'), recorder.entries);
-      rmSync(path.join(directory, 'state'), { recursive: true, force: true });
-    } else rmSync(directory, { recursive: true, force: true });
+    clean();
+    process.removeListener('exit', clean);
   }
+}
+
+function keep(recorder: Recorder, seed: number): string {
+  mkdirSync(KEPT_IN, { recursive: true });
+  const file = path.join(KEPT_IN, `history-${seed}.jsonl`);
+  writeHistory(file, recorder.entries);
+  return file;
 }
 
 /** Every check over a history. */
