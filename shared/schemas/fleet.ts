@@ -103,6 +103,10 @@ export const MintTokenSchema = z
     path: ['agentId'],
     message: 'goes with role agent, and only with it',
   })
+  .refine((t) => t.role !== 'agent' || (t.expiresInMs ?? 0) <= LIMITS.agentTokenTtlMs, {
+    path: ['expiresInMs'],
+    message: `must be at most ${LIMITS.agentTokenTtlMs} for an agent, whose token is renewed while it calls`,
+  })
   .meta({ id: 'MintToken' });
 export const MintedTokenSchema = z
   .object({ id: z.string(), token: z.string(), expiresAtMs: InstantSchema })

@@ -358,6 +358,8 @@ describe('sessions', () => {
   it('opens with the header or with a subprotocol, and never without its own token', async () => {
     const welcome = { protocol: 'fleet.v1', frame: expect.objectContaining({ type: 'welcome', held: [] }) as unknown };
     expect(await open(agent.id, ['fleet.v1'], { authorization: `Bearer ${agent.token}` })).toEqual(welcome);
+    // Without an offer there is none to accept: a client takes one for a broken handshake.
+    expect(await open(agent.id, [], { authorization: `Bearer ${agent.token}` })).toEqual({ ...welcome, protocol: '' });
     expect(await open(agent.id, ['fleet.v1', `bearer.${agent.token}`])).toEqual(welcome);
     expect(await open(agent.id, ['fleet.v1'])).toEqual({ status: 401 });
     expect(await open(agent.id, [`bearer.${agent.token}`])).toEqual({ status: 401 });

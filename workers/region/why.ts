@@ -17,3 +17,12 @@ export function mergeWhys(whys: readonly Why[]): Why | undefined {
     failed: [...failed].map(([predicate, agents]) => ({ predicate, agents })),
   };
 }
+
+/** What several regions say, nearest first: the agents of all, in one sentence that is true of all. */
+export function whyAcrossRegions(whys: readonly Why[]): Why | undefined {
+  const merged = mergeWhys(whys.toReversed());
+  if (merged === undefined || whys.length === 1) return merged;
+  const { eligible, agents, failed } = merged;
+  const reasons = failed.length === 0 ? '' : `: ${failed.map((f) => `${f.agents} fail ${f.predicate}`).join(', ')}`;
+  return { ...merged, detail: `In ${whys.length} regions ${eligible} of ${agents} agents could take this now${reasons}.` };
+}

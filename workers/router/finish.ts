@@ -38,8 +38,9 @@ export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<st
   if (region !== undefined) headers['x-fleet-region'] = region;
   if (replayed === true) headers['idempotency-replayed'] = 'true';
   if (upgraded !== undefined) {
+    // A client that offered no subprotocol takes an answer with one for a broken handshake.
     const protocol = upgraded.headers.get('sec-websocket-protocol');
-    if (protocol !== null) headers['sec-websocket-protocol'] = protocol;
+    if (protocol !== null && facts.request.headers.has('sec-websocket-protocol')) headers['sec-websocket-protocol'] = protocol;
     return new Response(null, { status: 101, webSocket: upgraded.webSocket, headers });
   }
   if (body !== null) headers['content-type'] = contentType ?? 'application/json';

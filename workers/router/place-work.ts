@@ -2,8 +2,7 @@ import type { RegionId } from '../../regions/table.ts';
 import type { FleetError } from '../../shared/errors.ts';
 import { err, type Result } from '../../shared/result.ts';
 import type { PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
-import type { Why } from '../../shared/schemas/why.ts';
-import { mergeWhys } from '../region/why.ts';
+import { whyAcrossRegions } from '../region/why.ts';
 import type { RequestContext } from './context.ts';
 import { rememberOrders } from './idempotency.ts';
 import { callRegion, PLACING_TIMEOUT_MS } from './region-calls.ts';
@@ -92,7 +91,8 @@ class Journey {
     if (this.#steps.length > 0) return;
     if (!this.#settling && this.item.settled !== null && this.#refusedBy.size > 0) {
       this.#settling = true;
-      this.#steps = this.#settleSteps([...this.#refusedBy.keys()]);
+      const refusals = [...this.#refusedBy].toSorted(([, a], [, b]) => Number(hasFitting(b)) - Number(hasFitting(a)));
+      this.#steps = this.#settleSteps(refusals.map(([region]) => region));
       return;
     }
     const error = this.#refusal() ?? this.#fault ?? this.#poolMissing ?? NO_ANSWER;
@@ -105,10 +105,8 @@ class Journey {
     const first = refusals.find((error) => error.kind === 'no_capacity') ?? refusals[0];
     if (first?.kind !== 'no_capacity') return first ?? null;
     const whys = refusals.flatMap((error) => (error.kind === 'no_capacity' && error.why !== undefined ? [error.why] : []));
-    const why = mergeWhys(whys.toReversed());
-    if (why === undefined || whys.length === 1) return first;
-    const detail = `In ${whys.length} regions ${textOf(why)}`;
-    return { ...first, detail, why: { ...why, detail } };
+    const why = whyAcrossRegions(whys);
+    return why === undefined || whys.length === 1 ? first : { ...first, detail: why.detail, why };
   }
 
   #end(reply: PoolReply, region: RegionId | null): void {
@@ -122,8 +120,11 @@ class Journey {
   }
 }
 
-const textOf = ({ eligible, agents, failed }: Why): string =>
-  `${eligible} of ${agents} agents could take this now${failed.length === 0 ? '' : `: ${failed.map((f) => `${f.agents} fail ${f.predicate}`).join(', ')}`}.`;
+/** Whether the region has agents in service that fit and are merely taken: there a wait may end well. */
+const hasFitting = (error: FleetError): boolean =>
+  error.kind === 'no_capacity' &&
+  error.why !== undefined &&
+  (error.why.eligible > 0 || error.why.failed.some(({ predicate }) => predicate === 'freeSlots'));
 
 /**
  * Finds each item a region: one call per region and pool in each round, all at once, until every item is placed or refused

@@ -8,7 +8,10 @@ export interface WorkItem {
   readonly order: readonly RegionId[];
   /** What is asked of each region while others may follow: it neither waits nor queues. */
   readonly tried: PoolCommand;
-  /** What is asked of the first region that can be reached when all have refused; null when their refusal is the answer. */
+  /**
+   * What is asked when all have refused, of the first region that can be reached, for allocations one with fitting agents
+   * before one without; null when their refusal is the answer.
+   */
   readonly settled: PoolCommand | null;
   /** How long `settled` may take beyond an ordinary call. */
   readonly waitMs: number;

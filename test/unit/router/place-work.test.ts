@@ -100,6 +100,14 @@ describe('allocations', () => {
     expect(asked(one).map(([region]) => region)).toEqual(['eu-west-1']);
   });
 
+  it('with a wait: where agents fit and are taken, before nearer regions that have none', async () => {
+    const h = await harness();
+    const taken = noCapacity(1, 'freeSlots');
+    answers(h, { 'us-east-1': noCapacity(0), 'eu-west-1': noCapacity(2, 'capabilities'), 'ap-southeast-1': taken });
+    await h.call('POST', '/v1/allocations', { body: { pool: 'coder', waitMs: 1_000 } });
+    expect(regionsOf(h)).toEqual(['us-east-1', 'eu-west-1', 'ap-southeast-1', 'ap-southeast-1']);
+  });
+
   it('a caller that leaves while it waits is withdrawn', async () => {
     const h = await harness();
     const gone = new AbortController();

@@ -11,7 +11,7 @@ import {
 } from '../../../shared/schemas/allocations.ts';
 import { WhySchema, type Why } from '../../../shared/schemas/why.ts';
 import { defined } from '../../lib/defined.ts';
-import { mergeWhys } from '../../region/why.ts';
+import { whyAcrossRegions } from '../../region/why.ts';
 import { act, show } from '../commands.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
@@ -36,7 +36,7 @@ function specOf({
   return text.ok ? ok({ ...rest, ...(text.value === undefined ? {} : { metadata: text.value }) }) : text;
 }
 
-/** An allocation on its way: all allowed regions are asked without waiting, then it waits in the first. */
+/** An allocation on its way: all allowed regions are asked without waiting, then it waits in the first that has agents which fit. */
 export function allocateWork(
   context: RequestContext,
   asked: Allocate,
@@ -152,7 +152,7 @@ export const ALLOCATION_ENDPOINTS = [
 
 /** What all regions that could be asked say together. One that does not have the pool has nothing to say. */
 function mergeExplanations(answers: readonly Result<Why, FleetError>[]): Result<Why, FleetError> {
-  const why = mergeWhys(answers.flatMap((answer) => (answer.ok ? [answer.value] : [])).toReversed());
+  const why = whyAcrossRegions(answers.flatMap((answer) => (answer.ok ? [answer.value] : [])));
   if (why !== undefined) return ok(why);
   const errors = answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
   const error = errors.find(({ kind }) => kind !== 'pool_not_found') ?? errors[0];
