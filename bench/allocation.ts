@@ -4,7 +4,7 @@ import { fsyncSamplesMs } from './allocation/disk.ts';
 import { startBenchFleet } from './allocation/fleet.ts';
 import { gateRows, gatesOf } from './allocation/gates.ts';
 import { compare, figuresOf, type Contender, type Rounds } from './allocation/measure.ts';
-import { FLOOR, OURS_HTTP, ours, type Ours } from './allocation/ours.ts';
+import { FLOOR, OURS_HTTP, ours, PING, type Ours } from './allocation/ours.ts';
 import { POOL } from './allocation/agents.ts';
 import { BULLMQ, FASTIFY, startPeers, type Peer } from './allocation/theirs.ts';
 import { paced } from './lib/load.ts';
@@ -87,20 +87,28 @@ function figuresTable(where: string, rounds: Rounds, contenders: readonly Conten
       const figures = figuresOf(rounds, name, c);
       const peer = figuresOf(rounds, FASTIFY, Math.min(c, 64));
       if (figures === null) throw new Error(`${name} × ${c} was not run`);
-      const { perSecond, p50, p99 } = figures;
+      const { perSecond, p50, p99, cpuUs } = figures;
       return [
         name,
         String(c),
-        ...[perSecond, p50, p99, peer === null || name === FLOOR ? Number.NaN : perSecond / peer.perSecond].map(round),
+        ...[
+          perSecond,
+          p50,
+          p99,
+          peer === null || name === FLOOR || name === PING ? Number.NaN : perSecond / peer.perSecond,
+          cpuUs,
+        ].map(round),
       ];
     }),
   );
-  const absent = peers.flatMap(({ name, missing }) => (missing === null ? [] : [[name, '', `missing: ${missing}`, '', '', '']]));
+  const absent = peers.flatMap(({ name, missing }) =>
+    missing === null ? [] : [[name, '', `missing: ${missing}`, '', '', '', '']],
+  );
   return {
     title: `Allocate and release, state on ${where}`,
-    columns: ['contender', 'callers', 'pairs/s', 'p50 ms', 'p99 ms', 'to Fastify → Redis'],
+    columns: ['contender', 'callers', 'pairs/s', 'p50 ms', 'p99 ms', 'to Fastify → Redis', 'server µs'],
     rows: [...rows, ...absent],
-    note: `Median of the rounds. 1,000 agents; a pair is one allocate and one release, the times are those of the allocate call (of the whole batch where there is one). The floor counts requests, ${BULLMQ.split(' ')[0] ?? ''} jobs. The ratio is to the same number of callers, at most 64.`,
+    note: `Median of the rounds. 1,000 agents; a pair is one allocate and one release, the times are those of the allocate call (of the whole batch where there is one). The floor counts requests, ${BULLMQ.split(' ')[0] ?? ''} jobs. The ratio is to the same number of callers, at most 64. Server µs: processor time of the serving processes for one unit.`,
   };
 }
 
@@ -118,6 +126,7 @@ async function pacedSamples(mine: Ours): Promise<readonly number[]> {
 async function sizesTable(where: string, mine: Ours, options: Options): Promise<Table> {
   const inPool = (name: string, pool: string): Contender => ({
     name,
+    servers: mine.servers,
     concurrency: [1, 16],
     turn: async (c, note) => (note(await mine.pair(c, pool)), 1),
   });

@@ -1,9 +1,12 @@
+import { cpuUsOf } from '../lib/cpu.ts';
 import { median, percentile } from '../lib/stats.ts';
 
 /** One way to allocate and release, driven the same way as all others. */
 export interface Contender {
   readonly name: string;
   readonly concurrency: readonly number[];
+  /** The processes that serve it. */
+  readonly servers: () => readonly number[];
   /** One caller does its work once, tells how long the measured call took, and answers how many units that was. */
   turn(concurrency: number, note: (ms: number) => void): Promise<number>;
 }
@@ -12,6 +15,8 @@ export interface Figures {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
+  /** Processor time of the servers for one unit. */
+  readonly cpuUs: number;
 }
 
 /** Results by contender and concurrency, one entry per round. */
@@ -19,25 +24,28 @@ export type Rounds = Map<string, Figures[]>;
 
 const keyOf = (name: string, concurrency: number): string => `${name}\n${concurrency}`;
 
-/** `concurrency` callers take turns for `seconds`; the first fifth is warm-up and is not counted. */
+/** `concurrency` callers take turns; what ends within `seconds` after the warm-up is counted. */
 async function measure(contender: Contender, concurrency: number, seconds: number): Promise<Figures> {
   const samples: number[] = [];
-  const start = performance.now();
-  const warmUntil = start + seconds * 200;
-  const end = start + seconds * 1_000;
+  const warmUntil = performance.now() + seconds * 250;
+  const end = warmUntil + seconds * 1_000;
   let units = 0;
+  let cpuFrom = Number.NaN;
   const caller = async (): Promise<void> => {
     while (performance.now() < end) {
-      const from = performance.now();
       const mine: number[] = [];
       const done = await contender.turn(concurrency, (ms) => mine.push(ms));
-      if (from < warmUntil) continue;
+      const now = performance.now();
+      if (now < warmUntil) continue;
+      // The first turn that counts reads the clock of the processor, so that no timer is in the way.
+      if (Number.isNaN(cpuFrom)) cpuFrom = cpuUsOf(contender.servers());
       samples.push(...mine);
-      if (performance.now() <= end) units += done;
+      if (now <= end) units += done;
     }
   };
   await Promise.all(Array.from({ length: concurrency }, caller));
-  return { perSecond: units / (seconds * 0.8), p50: percentile(samples, 50), p99: percentile(samples, 99) };
+  const cpuUs = (cpuUsOf(contender.servers()) - cpuFrom) / Math.max(1, units);
+  return { perSecond: units / seconds, p50: percentile(samples, 50), p99: percentile(samples, 99), cpuUs };
 }
 
 /**
@@ -73,5 +81,6 @@ export function figuresOf(rounds: Rounds, name: string, concurrency: number): Fi
     perSecond: median(all.map((f) => f.perSecond)),
     p50: median(all.map((f) => f.p50)),
     p99: median(all.map((f) => f.p99)),
+    cpuUs: median(all.map((f) => f.cpuUs)),
   };
 }

@@ -1,7 +1,8 @@
+import { NotFoundError } from '../../client/src/errors.ts';
 import { FleetManager } from '../../client/src/fleet-manager.ts';
 import type { LocalFleet } from '../../scripts/local/fleet.ts';
-import { Client } from '../lib/load.ts';
 import { LEASE_MS, nextCapability, POOL, REGION } from './agents.ts';
+import { type Connections, ConnectionSets } from './http.ts';
 import type { Contender } from './measure.ts';
 
 export const OURS_HTTP = 'ours, HTTP single calls';
@@ -9,35 +10,21 @@ export const OURS_SDK = 'ours, SDK pipelining';
 export const OURS_BATCH = 'ours, explicit batches of 256';
 export const FLOOR = 'floor: router, token, region, one object call that writes nothing';
 
+/** What the SDK itself adds is in it, so that a wait of the pipeline would show. */
+export const PING = 'the floor through the SDK';
+
 const BATCH = 256;
+
+const MISSING = `alc.${REGION}.${POOL}.0.01ARZ3NDEKTSV4RRFFQ69G5FAV`;
 
 interface Grant {
   readonly id: string;
   readonly fencingToken: number;
 }
 
-/** Connections by concurrency: as many as callers, each with one request at a time. */
-class Connections {
-  readonly #fleet: LocalFleet;
-  readonly #clients = new Map<number, Client>();
-
-  constructor(fleet: LocalFleet) {
-    this.#fleet = fleet;
-  }
-
-  of(count: number): Client {
-    let client = this.#clients.get(count);
-    if (client === undefined) this.#clients.set(count, (client = new Client(this.#fleet.url, this.#fleet.adminToken, count)));
-    return client;
-  }
-
-  async close(): Promise<void> {
-    for (const client of this.#clients.values()) await client.close();
-  }
-}
-
 export interface Ours {
   readonly contenders: readonly Contender[];
+  readonly servers: Contender['servers'];
   /** One allocate and release over HTTP in `pool`, and the time of the allocate. */
   pair(concurrency: number, pool: string): Promise<number>;
   /** The floor's one request. */
@@ -47,9 +34,9 @@ export interface Ours {
 
 /** Our own contenders over one fleet. */
 export function ours(fleet: LocalFleet): Ours {
-  const connections = new Connections(fleet);
+  const connections = new ConnectionSets(fleet.url, fleet.adminToken);
   const manager = new FleetManager({ endpoint: fleet.url, token: fleet.adminToken, region: REGION });
-  const missing = `/v1/allocations/alc.${REGION}.${POOL}.0.01ARZ3NDEKTSV4RRFFQ69G5FAV`;
+  const servers = () => [fleet.workerdPid];
 
   const pair = async (concurrency: number, pool: string): Promise<number> => {
     const client = connections.of(concurrency);
@@ -62,18 +49,33 @@ export function ours(fleet: LocalFleet): Ours {
   };
   const floor = async (concurrency: number): Promise<number> => {
     const from = performance.now();
-    await connections.of(concurrency).expect(404, 'GET', missing);
+    await connections.of(concurrency).expect(404, 'GET', `/v1/allocations/${MISSING}`);
     return performance.now() - from;
   };
 
   return {
+    servers,
     pair,
     floor,
     contenders: [
-      { name: FLOOR, concurrency: [1, 16, 64], turn: async (c, note) => (note(await floor(c)), 1) },
-      { name: OURS_HTTP, concurrency: [1, 16, 64], turn: async (c, note) => (note(await pair(c, POOL)), 1) },
+      { name: FLOOR, servers, concurrency: [1, 16, 64], turn: async (c, note) => (note(await floor(c)), 1) },
+      {
+        name: PING,
+        servers,
+        concurrency: [1],
+        async turn(_, note) {
+          const from = performance.now();
+          await manager.getAllocation(MISSING).catch((error: unknown) => {
+            if (!(error instanceof NotFoundError)) throw error;
+          });
+          note(performance.now() - from);
+          return 1;
+        },
+      },
+      { name: OURS_HTTP, servers, concurrency: [1, 16, 64], turn: async (c, note) => (note(await pair(c, POOL)), 1) },
       {
         name: OURS_SDK,
+        servers,
         concurrency: [1, 16, 64, 256],
         async turn(_, note) {
           const from = performance.now();
@@ -83,18 +85,18 @@ export function ours(fleet: LocalFleet): Ours {
           return 1;
         },
       },
-      { name: OURS_BATCH, concurrency: [1, 2], turn: async (c, note) => batch(connections.of(c), note) },
+      { name: OURS_BATCH, servers, concurrency: [1, 2], turn: async (c, note) => batch(connections.of(c), note) },
     ],
     async close() {
       await manager.shutdown();
-      await connections.close();
+      connections.close();
     },
   };
 }
 
 const allocation = (pool: string) => ({ pool, capabilities: [nextCapability()], leaseMs: LEASE_MS, region: REGION });
 
-async function batch(client: Client, note: (ms: number) => void): Promise<number> {
+async function batch(client: Connections, note: (ms: number) => void): Promise<number> {
   const from = performance.now();
   const granted = await operate<Grant>(
     client,
@@ -110,7 +112,7 @@ async function batch(client: Client, note: (ms: number) => void): Promise<number
   return BATCH;
 }
 
-async function operate<T>(client: Client, status: number, operations: readonly object[]): Promise<readonly T[]> {
+async function operate<T>(client: Connections, status: number, operations: readonly object[]): Promise<readonly T[]> {
   const { body } = await client.expect(200, 'POST', '/v1/allocations/batch', { operations });
   const { results } = JSON.parse(body) as { readonly results: readonly { readonly status: number; readonly body: T }[] };
   const refused = results.find((result) => result.status !== status);

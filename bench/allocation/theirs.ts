@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { Client } from '../lib/load.ts';
 import { BullMqJobs } from '../peers/bullmq-jobs.ts';
 import { PostgresFleet } from '../peers/postgres-fleet.ts';
 import { hasPostgres, startPostgres } from '../peers/postgres-server.ts';
@@ -7,6 +6,7 @@ import { freePort, startServer } from '../peers/process.ts';
 import { RedisFleet } from '../peers/redis-fleet.ts';
 import { hasRedis, startRedis } from '../peers/redis-server.ts';
 import { agents, LEASE_MS, nextCapability, POOL } from './agents.ts';
+import { ConnectionSets } from './http.ts';
 import type { Contender } from './measure.ts';
 
 export const FASTIFY = 'Fastify → Redis+Lua, fsync always';
@@ -41,12 +41,13 @@ export async function startPeers(parent: string): Promise<readonly Peer[]> {
 
 async function redisWithAgents(
   parent: string,
-): Promise<{ readonly port: number; readonly fleet: RedisFleet; stop(): Promise<void> }> {
+): Promise<{ readonly port: number; readonly pid: number; readonly fleet: RedisFleet; stop(): Promise<void> }> {
   const server = await startRedis(parent);
   const fleet = new RedisFleet(server.port);
   await Promise.all(agents(1_000).map((agent) => fleet.register(agent.id, agent.pool, agent.capabilities)));
   return {
     port: server.port,
+    pid: server.pid,
     fleet,
     async stop() {
       await fleet.close();
@@ -59,15 +60,16 @@ async function fastify(parent: string): Promise<Peer> {
   const redis = await redisWithAgents(parent);
   const port = await freePort();
   const server = await startServer(process.execPath, [FASTIFY_SERVER, String(redis.port), String(port), TOKEN], { port });
-  const clients = new Map(CONCURRENCY.map((c) => [c, new Client(`http://127.0.0.1:${port}`, TOKEN, c)]));
+  const connections = new ConnectionSets(`http://127.0.0.1:${port}`, TOKEN);
   return {
     name: FASTIFY,
     missing: null,
     contender: {
       name: FASTIFY,
+      servers: () => [server.pid, redis.pid],
       concurrency: CONCURRENCY,
       async turn(concurrency, note) {
-        const client = clients.get(concurrency) as Client;
+        const client = connections.of(concurrency);
         const from = performance.now();
         const body = { pool: POOL, capabilities: [nextCapability()], leaseMs: LEASE_MS };
         const reply = await client.expect(201, 'POST', '/v1/allocations', body);
@@ -78,7 +80,7 @@ async function fastify(parent: string): Promise<Peer> {
       },
     },
     async stop() {
-      for (const client of clients.values()) await client.close();
+      connections.close();
       await server.stop();
       await redis.stop();
     },
@@ -86,12 +88,13 @@ async function fastify(parent: string): Promise<Peer> {
 }
 
 async function ioredis(parent: string): Promise<Peer> {
-  const { fleet, stop } = await redisWithAgents(parent);
+  const { fleet, pid, stop } = await redisWithAgents(parent);
   return {
     name: IOREDIS,
     missing: null,
     contender: {
       name: IOREDIS,
+      servers: () => [pid],
       concurrency: CONCURRENCY,
       async turn(_, note) {
         const from = performance.now();
@@ -115,6 +118,7 @@ async function bullmq(parent: string): Promise<Peer> {
     missing: null,
     contender: {
       name: BULLMQ,
+      servers: () => [server.pid],
       concurrency: CONCURRENCY,
       async turn(_, note) {
         const from = performance.now();
@@ -139,6 +143,7 @@ async function postgres(parent: string): Promise<Peer> {
     missing: null,
     contender: {
       name: POSTGRES,
+      servers: () => [server.pid],
       concurrency: CONCURRENCY,
       async turn(_, note) {
         const from = performance.now();

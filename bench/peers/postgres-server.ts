@@ -54,6 +54,7 @@ export async function startPostgres(parent: string): Promise<OwnServer> {
   const server = await startServer(postgres, ['-D', data], { port, signal: 'SIGINT', spawn: { cwd: dir, ...as } });
   return {
     port,
+    pid: server.pid,
     async stop() {
       await server.stop();
       rmSync(dir, { recursive: true, force: true });

@@ -9,6 +9,7 @@ const DOWN_WITHIN_MS = 5_000;
 /** A server of the benchmark's own, on loopback, which ends with the benchmark whatever happens to it. */
 export interface OwnServer {
   readonly port: number;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -58,7 +59,7 @@ export async function startServer(
     await stop();
     throw new Error(`${path.basename(program)} did not start: ${said.trim() || String(error)}`, { cause: error });
   }
-  return { port: options.port, stop };
+  return { port: options.port, pid: child.pid ?? 0, stop };
 }
 
 const hasEnded = (child: ChildProcess): boolean =>

@@ -18,6 +18,7 @@ export async function startRedis(parent: string): Promise<OwnServer> {
   );
   return {
     port,
+    pid: server.pid,
     async stop() {
       await server.stop();
       rmSync(dir, { recursive: true, force: true });
