@@ -37,7 +37,6 @@ const agent = (n: number, patch: Partial<AgentRecord> = {}): AgentRecord => ({
   }),
   createdAtMs: START_MS + n,
   lifecycle: 'ready',
-  fence: n,
   onSession: false,
   suspectSinceMs: null,
   zombieSinceMs: null,
@@ -174,7 +173,7 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
   });
 
   it('an agent that registered and changed in one step is stored as it ended up', () => {
-    const changed = agent(1, { fence: 5 });
+    const changed = agent(1, { completed: 5 });
     write({ newAgents: [changed], agents: [changed] });
     expect(storage.load()?.agents).toEqual([changed]);
   });

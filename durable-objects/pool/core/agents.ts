@@ -30,7 +30,6 @@ export function registerAgent(step: Step, { spec }: PoolCommandOf<'registerAgent
       spec: { ...spec, capabilities: [...new Set(spec.capabilities)], swarms: [...new Set(spec.swarms)] },
       createdAtMs: step.nowMs,
       lifecycle: spec.liveness === 'session' ? 'starting' : 'ready',
-      fence: 0,
       onSession: false,
       suspectSinceMs: null,
       zombieSinceMs: null,

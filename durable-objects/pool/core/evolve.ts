@@ -220,13 +220,12 @@ function letIn(state: PoolState, tasks: readonly TaskRecord[]): void {
 
 function leaseGranted(state: PoolState, lease: LeaseRecord, changes: Changes): void {
   const agent = agentOf(state, lease.agentId);
-  agent.record.fence = lease.fencingToken;
   state.lastFence = lease.fencingToken;
   agent.grantSeq = state.nextGrantSeq;
   state.nextGrantSeq += 1;
   addLease(state, lease);
+  // The agent's own row stays as it is: what it holds follows from its leases.
   changes.leases.set(lease.id, lease);
-  changes.agents.set(agent.record.id, agent.record);
 }
 
 export function agentOf(state: PoolState, id: string): LiveAgent {

@@ -13,8 +13,6 @@ export interface AgentRecord {
   readonly spec: AgentSpec;
   readonly createdAtMs: number;
   lifecycle: Lifecycle;
-  /** Last fencing token given to a lease of this agent. Tokens rise over the whole shard, so they rise per agent (I2). */
-  fence: number;
   /** Rules of the session apply: a socket is open, or closed so lately that its grace still runs. */
   onSession: boolean;
   /** Since when the agent is suspect (not selectable), or null. */
