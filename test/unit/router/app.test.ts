@@ -3,6 +3,7 @@ import { ok } from '../../../shared/result.ts';
 import { ROLES } from '../../../shared/roles.ts';
 import type { TokenSubject } from '../../../workers/lib/tokens.ts';
 import { createApp } from '../../../workers/router/app.ts';
+import { forgetStatus } from '../../../workers/router/fleet-status.ts';
 import { openApiText } from '../../../workers/router/openapi.ts';
 import { mayCall, methodsOf, ROUTES, type RouteEntry } from '../../../workers/router/route-table.ts';
 import { bodyOf, harness, taskIn, ULID } from './fixtures.ts';
@@ -132,7 +133,12 @@ describe('faults', () => {
     for (const [region, fake] of Object.entries(h.regions)) {
       fake.status.mockResolvedValue({ region, status: { agents: counts, tasks, asOfMs: 5, fresh: true }, pools: '[]' });
     }
-    expect(await bodyOf(await h.call('GET', '/v1/fleet/status'))).toMatchObject({ agents: { total: 9 }, tasks: { queued: 3 } });
+    const first = await bodyOf(await h.call('GET', '/v1/fleet/status'));
+    expect(first).toMatchObject({ agents: { total: 9 }, tasks: { queued: 3 } });
+    // Asked again at once the same answer is given, and the regions are left alone.
+    expect(await bodyOf(await h.call('GET', '/v1/fleet/status'))).toEqual(first);
+    expect(h.regions['eu-west-1'].status).toHaveBeenCalledOnce();
+    forgetStatus((first as { fleet: string }).fleet);
     h.regions['eu-west-1'].status.mockImplementation(() => new Promise(() => undefined));
     const before = performance.now();
     const status = await bodyOf(await h.call('GET', '/v1/fleet/status'));

@@ -11,6 +11,7 @@ import { invalidField } from '../../lib/validate.ts';
 import type { RequestContext } from '../context.ts';
 import { filterHash, readCursor, writeCursor } from '../cursor.ts';
 import { endpoint } from '../endpoint.ts';
+import { forgetStatus } from '../fleet-status.ts';
 import { keyedByFleet } from '../fleet-keys.ts';
 import { configuredRegion } from '../placement.ts';
 import { PageQuerySchema, RegionQuerySchema } from '../queries.ts';
@@ -122,6 +123,7 @@ export const POOL_ENDPOINTS = [
       const put = await inRegions(regions.value, (at) =>
         askRegion(context, at, OWN_TIMEOUT_MS, (binding) => binding.putPool(context.caller, pool, defined(body))),
       );
+      forgetStatus(context.caller.fleet);
       const failed = firstError(put);
       if (failed !== null) return err(failed);
       const done = put.flatMap((one) => (one.ok ? [one.value] : []));
@@ -153,6 +155,7 @@ export const POOL_ENDPOINTS = [
         const views = await readPool(context, pool, body.region);
         if (!views.ok) return views;
         const scaled = await scaleEverywhere(context, views.value, defined({ targetSize: body.targetSize, reason: body.reason }));
+        forgetStatus(context.caller.fleet);
         if (!scaled.ok) return scaled;
         const [first] = scaled.value.values();
         return ok(JSON.stringify(body.region === undefined ? { ...first, regions: Object.fromEntries(scaled.value) } : first));
