@@ -135,9 +135,9 @@ export class PoolHarness {
   }
 
   try<K extends PoolCommandType>(command: PoolCommandOf<K>, caller: Caller = OPERATOR): Result<PoolOutput<K>, FleetError> {
-    const answer = this.ask(command as PoolCommandOf<PoolCommandType>, caller);
+    const answer = this.ask(command, caller);
     if (answer === 'parked') throw new Error(`${command.type} was parked`);
-    return answer as Result<PoolOutput<K>, FleetError>;
+    return answer;
   }
 
   do<K extends PoolCommandType>(command: PoolCommandOf<K>, caller: Caller = OPERATOR): PoolOutput<K> {

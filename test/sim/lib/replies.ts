@@ -1,0 +1,156 @@
+import { ENDED, type LeaseRecord } from '../../../durable-objects/pool/core/records.ts';
+import { choose, DEFAULT_PREFERENCE } from '../../../durable-objects/pool/core/selection.ts';
+import { demandOfAllocate } from '../../../durable-objects/pool/core/demand.ts';
+import { isSelectable } from '../../../durable-objects/pool/core/state.ts';
+import type { Answer } from '../../../durable-objects/pool/engine.ts';
+import type { AllocationView, Caller, PoolCommand, PoolCommandOf, PoolReply } from '../../../shared/rpc.ts';
+import { must } from './must.ts';
+import type { World } from './world.ts';
+
+/** Judges one committed answer against the history: what was granted exists, what was refused had to be (I3, I4, I6, I7). */
+export function judgeReply(world: World, caller: Caller, command: PoolCommand, answer: Answer): void {
+  if (answer === 'parked') {
+    must(command.type === 'allocate' && command.spec.waitMs > 0, `${command.type} was parked`);
+    return;
+  }
+  if (answer.ok) granted(world, command, answer.value);
+  else refused(world, caller, command, answer.error.kind);
+}
+
+type Value = Extract<PoolReply, { readonly ok: true }>['value'];
+
+function granted(world: World, command: PoolCommand, value: Value): void {
+  const { history, storage } = world;
+  switch (command.type) {
+    case 'registerAgent':
+      must(storage.rows.agents.has(idOf(value)), `registered ${idOf(value)}, which is not stored (I4)`);
+      return;
+    case 'allocate':
+      judgeGrant(world, command, value as readonly AllocationView[]);
+      return;
+    case 'renew': {
+      const lease = leaseHeld(world, command);
+      must(lease.status === 'active', `renewed ${lease.id}, which is ${lease.status} (I3)`);
+      if (lease.kind === 'direct')
+        must(lease.expiresAtMs === world.nowMs + command.leaseMs, `renewed ${lease.id} to another end`);
+      return;
+    }
+    case 'release': {
+      const lease = leaseHeld(world, command);
+      must(lease.status === 'released', `released ${lease.id}, which is ${lease.status} (I6)`);
+      return;
+    }
+    case 'submitTask':
+    case 'replayTask':
+      must(history.tasks.has(idOf(value)), `accepted ${idOf(value)}, which is not stored (I4)`);
+      return;
+    case 'completeTask': {
+      const task = history.tasks.get(command.taskId);
+      must(task?.status === 'succeeded', `completed ${command.taskId}, which is ${task?.status ?? 'unknown'} (I7)`);
+      must(task.fencingToken === command.fencingToken, `${command.taskId} was completed with another token (I3)`);
+      must(byHolder(world, command) === 'released', `${command.taskId} was completed under a lease that was lost (I3)`);
+      return;
+    }
+    case 'failTask':
+      must(byHolder(world, command) === 'released', `${command.taskId} was failed under a lease that was lost (I3)`);
+      return;
+    case 'progressTask':
+      must(byHolder(world, command) === 'active', `${command.taskId} progressed under a lease that was lost (I3)`);
+      return;
+    case 'cancelTask': {
+      const task = history.tasks.get(command.taskId);
+      must(task?.status === 'cancelled' || task?.cancelDueAtMs != null, `${command.taskId} was not cancelled`);
+      return;
+    }
+    case 'deregisterAgent':
+    case 'drainAgent':
+    case 'quarantineAgent':
+      world.stopped.add(command.agentId);
+      return;
+    case 'heartbeat':
+      return;
+  }
+}
+
+function judgeGrant(world: World, { spec }: PoolCommandOf<'allocate'>, views: readonly AllocationView[]): void {
+  must(views.length === spec.count, `${views.length} of ${spec.count} agents were granted`);
+  must(new Set(views.map((v) => v.agentId)).size === spec.count, 'an agent was granted twice in one gang');
+  for (const view of views) {
+    const lease = world.history.leases.get(view.id);
+    must(lease?.fencingToken === view.fencingToken, `granted ${view.id}, which is not stored (I4)`);
+    must(lease.slots === spec.slots, `granted ${lease.slots} slots instead of ${spec.slots}`);
+    for (const c of spec.capabilities) must(view.agent.capabilities.includes(c), `granted an agent without ${c}`);
+  }
+}
+
+function leaseHeld(world: World, command: PoolCommandOf<'renew'> | PoolCommandOf<'release'>): LeaseRecord {
+  const lease = world.history.leases.get(command.allocationId);
+  must(lease?.fencingToken === command.fencingToken, `${command.type} of ${command.allocationId} with another token (I3)`);
+  return lease;
+}
+
+/** What became of the lease that a token stands for, when it was a lease of this task. */
+function byHolder(
+  world: World,
+  command: { readonly taskId: string; readonly fencingToken: number },
+): LeaseRecord['status'] | 'foreign' {
+  const lease = world.history.byToken.get(command.fencingToken);
+  return lease?.taskId === command.taskId && lease.kind === 'dispatched' ? lease.status : 'foreign';
+}
+
+/** A refusal changes nothing, so what was refused must still be refusable by what is stored. */
+function refused(world: World, caller: Caller, command: PoolCommand, kind: string): void {
+  switch (command.type) {
+    case 'registerAgent': {
+      const { agentCounts, config } = world.engine.state;
+      must(kind === 'quota_exceeded' && agentCounts.total >= config.maxAgents, `registration was refused: ${kind}`);
+      return;
+    }
+    case 'allocate': {
+      const { state } = world.engine;
+      const chosen = choose(
+        state,
+        demandOfAllocate(command.spec),
+        DEFAULT_PREFERENCE,
+        (agent) => isSelectable(agent) && usable(world, agent.record.id),
+      );
+      must(kind !== 'no_capacity' || chosen === null, 'an allocation was refused that could be granted');
+      return;
+    }
+    case 'renew':
+    case 'release': {
+      const lease = world.storage.lease(command.allocationId);
+      if (lease === null || lease.fencingToken !== command.fencingToken || lease.status !== 'active') return;
+      must(kind === 'invalid_state' && lease.kind === 'dispatched', `${command.type} by the holder was refused: ${kind}`);
+      return;
+    }
+    case 'completeTask':
+    case 'failTask':
+    case 'progressTask': {
+      const lease = world.history.byToken.get(command.fencingToken);
+      if (lease?.status !== 'active' || lease.taskId !== command.taskId || lease.kind !== 'dispatched') return;
+      must(
+        caller.agentId !== undefined && caller.agentId !== lease.agentId,
+        `${command.type} by the holder was refused: ${kind}`,
+      );
+      return;
+    }
+    case 'cancelTask': {
+      const task = world.storage.task(command.taskId);
+      must(task === null || ENDED.has(task.status) || caller.agentId !== undefined, `a cancel was refused: ${kind}`);
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+function usable(world: World, agentId: string): boolean {
+  const agent = world.engine.state.agents.get(agentId);
+  if (agent === undefined) return false;
+  if (agent.record.spec.liveness === 'none' || agent.pollRoom > 0) return true;
+  const pongMs = agent.sessionOpen ? (world.lastPongAtMs(agentId) ?? 0) : 0;
+  return world.nowMs - Math.max(agent.aliveAsOfMs, pongMs) <= 7_500;
+}
+
+const idOf = (value: Value): string => (value as { readonly id: string }).id;
