@@ -15,9 +15,15 @@ for (const [name, exitCode] of [
   ['SIGTERM', 143],
 ] as const)
   process.once(name, () => process.exit(exitCode));
-const violations = check === null ? await run() : judge(readHistory(check)).violations;
-report(violations);
-process.exitCode = violations.length > 0 === isFailureExpected ? 0 : 1;
+try {
+  const violations = check === null ? await run() : judge(readHistory(check)).violations;
+  report(violations);
+  process.exitCode = violations.length > 0 === isFailureExpected ? 0 : 1;
+} catch (error) {
+  // No finding, but no run either: never a success.
+  console.log(`\nchaos could not be run: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  process.exitCode = 1;
+}
 
 async function run(): Promise<readonly Violation[]> {
   console.log(`chaos${options.plant === null ? '' : ` with a planted bug: ${options.plant}`}`);

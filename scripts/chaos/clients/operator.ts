@@ -13,18 +13,16 @@ export async function operator(world: World): Promise<void> {
 
   const register = async (pool: string, into: Set<string>): Promise<Entry> => {
     const key = world.name('register');
+    const spec = {
+      pool,
+      region: random.pick(world.regions),
+      slots: random.int(1, 3),
+      liveness: 'none',
+      endpoint: 'https://agent.invalid/',
+      capabilities: random.chance(0.5) ? [CAPABILITY] : [],
+    } as const;
     for (;;) {
-      const { entry } = await calls.register(
-        {
-          pool,
-          region: random.pick(world.regions),
-          slots: random.int(1, 3),
-          liveness: 'none',
-          endpoint: 'https://agent.invalid/',
-          capabilities: random.chance(0.5) ? [CAPABILITY] : [],
-        },
-        key,
-      );
+      const { entry } = await calls.register(spec, key);
       if (entry.answer.kind === 'ok') into.add(entry.answer.value.agentId);
       if (entry.answer.kind === 'ok' || entry.answer.kind === 'refused' || world.isIn('over')) return entry;
       await rest(random, false);
