@@ -73,7 +73,6 @@ export const LIMITS = {
   idempotencyTtlMs: 86_400_000,
   idempotencyPerShard: 1_000_000,
   idempotencyKeyChars: 255,
-  outboxPerShard: 10_000,
   /** Rows one pruning step removes; the alarm comes back for more. */
   pruneStep: 500,
 

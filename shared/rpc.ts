@@ -186,8 +186,6 @@ export interface PoolRpc {
   listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>>;
   listTasks(filter: TaskFilter, after: string | null, limit: number): Promise<Page<TaskView>>;
   summary(): Promise<ShardSummary>;
-  /** One object call that writes nothing: the floor that benchmarks compare against. */
-  ping(): Promise<number>;
   /** Removes everything this shard holds, sockets included. */
   purge(): Promise<void>;
 }
@@ -291,8 +289,6 @@ export interface RegionRpc {
   ): Promise<Result<{ readonly desired: number; readonly limitedBy?: 'min' | 'max' }, FleetError>>;
   routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]>;
   routesForKeys(caller: Caller, keys: readonly string[], order: readonly string[]): Promise<readonly (readonly string[])[]>;
-  /** The floor of the benchmarks: router, token, region, one object call that writes nothing. */
-  ping(caller: Caller, pool: string): Promise<number>;
   purgeFleet(caller: Caller): Promise<void>;
 }
 

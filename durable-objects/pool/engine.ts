@@ -10,7 +10,7 @@ import { dependencyEnded, isLocal } from './core/dependencies.ts';
 import { nextAlarmMs } from './core/due.ts';
 import { subjectOf, type Effect } from './core/events.ts';
 import { addAgent, addLease, addTask } from './core/evolve.ts';
-import { armGrace, awaken, sessionClosed, sessionOpened } from './core/liveness.ts';
+import { armGrace, awaken, isAnyoneSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
 import { endPoll, poll, unaccepted, withdrawWaiter } from './core/polls.ts';
 import { demandOfAllocate } from './core/demand.ts';
 import { explain } from './core/selection.ts';
@@ -151,6 +151,15 @@ export class PoolEngine {
   /** Does what is due. Safe to run twice, early or late. */
   alarm(): readonly Outcome[] {
     return this.#change('alarm', SYSTEM, () => undefined).outcomes;
+  }
+
+  /** Whether `judgeSilent` should run before agents are shown. */
+  get isAnyoneSilent(): boolean {
+    return isAnyoneSilent(this.state, this.#env.nowMs());
+  }
+
+  judgeSilent(): readonly Outcome[] {
+    return this.#change('judgeSilent', SYSTEM, judgeSilent).outcomes;
   }
 
   configure(config: ShardConfig, caller: Caller): readonly Outcome[] {

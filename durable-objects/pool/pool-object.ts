@@ -249,6 +249,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
 
   // Reads answer from memory at once: the output gate holds every answer until what it may show is durable.
   async getAgent(id: string): Promise<Result<AgentView, FleetError>> {
+    await this.#judgeSilent();
     return queries.getAgent(this.#engine, id);
   }
 
@@ -271,6 +272,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   }
 
   async listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>> {
+    await this.#judgeSilent();
     return queries.listAgents(this.#engine, filter, after, limit);
   }
 
@@ -278,13 +280,15 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     return queries.listTasks(this.#engine, this.#storage, filter, after, limit);
   }
 
+  /** Silence is no event: whoever looks at agents is not shown one as idle that has stopped beating. */
+  async #judgeSilent(): Promise<void> {
+    if (this.#engine?.isAnyoneSilent !== true) return;
+    await this.#change((engine) => ({ value: undefined, outcomes: engine.judgeSilent() }));
+  }
+
   async summary(): Promise<ShardSummary> {
     if (this.#engine === null) throw new Error('this shard holds nothing yet');
     return this.#engine.summary();
-  }
-
-  async ping(): Promise<number> {
-    return this.#engine === null ? 0 : this.#engine.state.agentCounts.total;
   }
 
   /**
@@ -312,11 +316,13 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     if (asked === null) return new Response('expected a session upgrade', { status: 426 });
     if (this.#engine === null) return new Response(null, { status: 404 });
     this.#at(asked.fleet, asked.home, asked.config);
-    const found = await this.#change((engine) => {
-      const opened = engine.sessionOpened(asked.agentId, asked.caller);
-      return { value: opened.found, outcomes: opened.outcomes };
+    const { found, granted } = await this.#change((engine) => {
+      const { found, outcomes } = engine.sessionOpened(asked.agentId, asked.caller);
+      // What this very opening brought is no longer to be delivered: the socket is not there yet.
+      const [granted, others] = [outcomes.filter(isFor(asked.agentId)), outcomes.filter((o) => !isFor(asked.agentId)(o))];
+      return { value: { found, granted }, outcomes: others };
     });
-    return found ? this.#sessions.accept(asked) : new Response(null, { status: 404 });
+    return found ? this.#sessions.accept(asked, granted) : new Response(null, { status: 404 });
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
@@ -343,5 +349,10 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     await this.#change((engine) => ({ value: undefined, outcomes: engine.sessionClosed(agentId) }));
   }
 }
+
+const isFor =
+  (agentId: string) =>
+  (outcome: Outcome): outcome is Extract<Outcome, { readonly type: 'assign' }> =>
+    outcome.type === 'assign' && outcome.agentId === agentId;
 
 const SYSTEM: Caller = { fleet: '', subject: 'system', role: 'admin', requestId: '' };

@@ -70,18 +70,24 @@ export class Sessions {
     };
   }
 
-  /** Accepts the socket, replaces an older one, and tells the agent what it holds. */
-  accept(asked: SessionRequest): Response {
+  /**
+   * Accepts the socket, replaces an older one, and tells the agent what it holds; what it was granted by coming (`granted`)
+   * follows as any assignment does.
+   */
+  accept(asked: SessionRequest, granted: readonly Extract<SocketOutcome, { readonly type: 'assign' }>[]): Response {
     for (const old of this.#ctx.getWebSockets(asked.agentId)) close(old, SESSION_REPLACED, 'replaced by a newer session');
     const { 0: client, 1: server } = new WebSocketPair();
     server.serializeAttachment({ agentId: asked.agentId, caller: asked.caller } satisfies Attachment);
     this.#ctx.acceptWebSocket(server, [asked.agentId]);
-    const held = [...(this.#engine()?.state.agents.get(asked.agentId)?.leases ?? [])].flatMap((id) => this.assignment(id) ?? []);
+    const news = new Set(granted.map(({ leaseId }) => leaseId));
+    const leases = [...(this.#engine()?.state.agents.get(asked.agentId)?.leases ?? [])].filter((id) => !news.has(id));
+    const held = leases.flatMap((id) => this.assignment(id) ?? []);
     this.#send(server, 'welcome', {
       held: held.map(parsed),
       pingIntervalMs: LIMITS.heartbeatIntervalMs,
       ...(asked.renewedToken === null ? {} : { token: asked.renewedToken }),
     });
+    for (const outcome of granted) this.deliver(outcome);
     return new Response(null, { status: 101, webSocket: client, headers: { 'Sec-WebSocket-Protocol': SESSION_PROTOCOL } });
   }
 

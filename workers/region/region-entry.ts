@@ -204,11 +204,6 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     return this.#ports.registry(caller.fleet).routesForKeys(caller.fleet, this.#ports.region, keys, order);
   }
 
-  async ping(caller: Caller, pool: string): Promise<number> {
-    const route = await findRoute(this.#ports, caller.fleet, pool);
-    return route === null ? 0 : this.#ports.pool(caller.fleet, { region: this.#ports.region, pool, shard: 0 }).ping();
-  }
-
   async purgeFleet(caller: Caller): Promise<void> {
     await purgeFleet(this.#ports, caller);
   }

@@ -180,6 +180,22 @@ export function judgeOverdue(step: Step): void {
   }
 }
 
+/** Whether somebody who must beat has been silent so long that a look at the agents would show what is no longer so. */
+export function isAnyoneSilent(state: PoolState, nowMs: number): boolean {
+  const longest = state.beatOrder.values().next().value;
+  return longest !== undefined && nowMs - longest.aliveAsOfMs > LIMITS.suspectAfterMs;
+}
+
+/** Before agents are shown: who must beat and is silent is suspect or lost, though nobody wanted to choose it. */
+export function judgeSilent(step: Step): void {
+  for (const agent of step.state.beatOrder.values()) {
+    const silentMs = step.nowMs - agent.aliveAsOfMs;
+    if (silentMs <= LIMITS.suspectAfterMs) return;
+    if (silentMs < LIMITS.lostAfterMs) suspect(step, agent, 'silent');
+    else lose(step, agent, 'silent');
+  }
+}
+
 /** The sweep of agents without leases: judges everyone by the last sign of life. */
 export function sweep(step: Step): void {
   for (const agent of step.state.agents.values()) {

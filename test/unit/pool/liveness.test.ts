@@ -20,6 +20,22 @@ describe('agents that beat', () => {
     expect(h.status(agent)).toBe('offline');
   });
 
+  it('P10: a look at the agents judges the silent ones, and only them', () => {
+    const h = new PoolHarness();
+    const [silent, alive] = [h.register(), h.register()];
+    h.jump(LIMITS.suspectAfterMs);
+    h.beat(alive);
+    expect(h.engine.isAnyoneSilent).toBe(false);
+    h.jump(1);
+    expect(h.engine.isAnyoneSilent).toBe(true);
+    h.engine.judgeSilent();
+    expect([h.status(silent), h.status(alive)]).toEqual(['unhealthy', 'idle']);
+    h.jump(LIMITS.lostAfterMs - LIMITS.suspectAfterMs - 1);
+    h.engine.judgeSilent();
+    expect([h.status(silent), h.status(alive)]).toEqual(['offline', 'idle']);
+    expect(h.engine.isAnyoneSilent).toBe(false);
+  });
+
   it('P9: any call with its own token is a beat, and comes before any judgement of its silence', () => {
     const h = new PoolHarness();
     const agent = h.connected({ liveness: 'heartbeat' });

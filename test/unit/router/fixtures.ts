@@ -82,7 +82,6 @@ export function fakeRegion(region: string, answer: Answerer = () => ok([allocati
     scalePool: vi.fn(async () => ok({ desired: 1 })),
     routeForKey: vi.fn(async (_caller, _key, order) => order),
     routesForKeys: vi.fn(async (_caller, keys, order) => keys.map(() => order)),
-    ping: vi.fn(async () => 0),
     purgeFleet: vi.fn(async () => undefined),
     fetch: vi.fn(async () => new Response(null, { status: 404 })),
   };
