@@ -4,6 +4,7 @@ import process from 'node:process';
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: readonly string[]) => Promise<void> }>>> = {
   registry: () => import('./registry.ts'),
   allocation: () => import('./allocation.ts'),
+  tasks: () => import('./tasks.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);
