@@ -109,6 +109,17 @@ describe('the cache of verified tokens', () => {
     expect(refused).toHaveLength(1);
     expect(JSON.stringify(cache)).not.toContain(a);
   });
+
+  it('does not know a busy caller’s token past its end, nor another like it', async () => {
+    const keys = await loadedKeys(await newKeySet());
+    const cache = new TokenCache();
+    const token = await signToken(keys, { ...viewer, jti: 'busy' }, { nowMs: NOW, expiresAtMs: NOW + 1_000 });
+    await cache.verify({ keys, rateLimitPerSecond: 1 }, token, NOW, () => undefined);
+    for (const atMs of [0, 1, 500, 999]) expect(cache.known(token, NOW + atMs)?.claims.jti).toBe('busy');
+    expect(cache.known(`${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`, NOW + 999)).toBeNull();
+    expect(cache.known(token, NOW + 1_000)).toBeNull();
+    expect(cache.known(token, NOW + 1_001)).toBeNull();
+  });
 });
 
 describe('where a token is read from', () => {
