@@ -1,11 +1,18 @@
 import { LIMITS } from '../../shared/limits.ts';
-import type { FleetError } from '../../shared/errors.ts';
+import { invalidState, type FleetError } from '../../shared/errors.ts';
+import { utf8Bytes } from '../../shared/json.ts';
 import { err } from '../../shared/result.ts';
 import type { IdempotencyRef, PoolReply } from '../../shared/rpc.ts';
 import type { PoolStorage } from './storage.ts';
 
 /** A key passed on to other shards is skipped here for this long; the router clears it sooner when all of them refused. */
 const PASSED_TTL_MS = 60_000;
+
+/** A row holds 2 MB; a result of a megabyte may be larger once it is quoted again. */
+const ANSWER_BYTES_MAX = 1_900_000;
+
+/** What a repeat is told then: above all, nothing is done twice. */
+const TOO_LARGE_TO_KEEP: PoolReply = err(invalidState('done', 'This request was done; its answer was too large to be kept.'));
 
 /** Refusals after which another shard may still say yes. */
 const PASSABLE: ReadonlySet<FleetError['kind']> = new Set(['no_capacity', 'queue_full', 'quota_exceeded']);
@@ -56,7 +63,9 @@ export class IdempotentAnswers {
     if (!answer.ok && !isPassed) return;
     const atMs = this.#nowMs();
     const state = answer.ok ? 'done' : 'passed';
-    this.#storage.putAnswer(ref.key, { bodyHash: ref.bodyHash, state, answer: JSON.stringify(answer), atMs });
+    const text = JSON.stringify(answer);
+    const kept = utf8Bytes(text) <= ANSWER_BYTES_MAX ? text : JSON.stringify(TOO_LARGE_TO_KEEP);
+    this.#storage.putAnswer(ref.key, { bodyHash: ref.bodyHash, state, answer: kept, atMs });
     this.#onKept(atMs);
   }
 

@@ -179,8 +179,13 @@ export class SqlitePoolStorage implements PoolStorage {
   audit(row: AuditRow): void {
     const last = this.#audit.at(-1);
     const isSameCall = last?.requestId === row.requestId && last.actor === row.actor && last.action === row.action;
-    if (isSameCall && last.entries.length + row.entries.length <= AUDIT_ENTRIES_MAX) last.entries.push(...row.entries);
-    else this.#audit.push({ ...row, entries: [...row.entries] });
+    if (isSameCall && last.entries.length + row.entries.length <= AUDIT_ENTRIES_MAX) {
+      last.entries.push(...row.entries);
+      return;
+    }
+    // One step may tell of every agent there is: thousands whose sockets a crash took. Too large a row would fail each wake.
+    for (let at = 0; at < row.entries.length || at === 0; at += AUDIT_ENTRIES_MAX)
+      this.#audit.push({ ...row, entries: row.entries.slice(at, at + AUDIT_ENTRIES_MAX) });
   }
 
   prune(nowMs: number, step: number): Pruned {

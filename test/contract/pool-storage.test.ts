@@ -252,6 +252,15 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
     expect(storage.answer('settled')).toEqual(answer('done', START_MS + 1, '"later"'));
   });
 
+  it('an audit row may tell of any number of changes', () => {
+    const why = 'suspect: its socket was gone after a wake';
+    const entries = Array.from({ length: 40_000 }, (__, n) => ['agentChanged', agentId(n), why] as const);
+    storage.audit({ atMs: START_MS, actor: 'system', action: 'wake', requestId: '', entries });
+    write({});
+    // What a transaction keeps back is written by its end.
+    expect(storage.load()?.meta).toEqual(meta);
+  });
+
   describe('pruning', () => {
     const limits = LIMITS as { endedTasksPerShard: number; endedAllocationsPerShard: number; idempotencyPerShard: number };
     const before = { ...limits };

@@ -22,8 +22,9 @@ function isLive(state: PoolState, timer: Timer): boolean {
     case 'taskDue':
       return state.tasks.get(timer.id)?.notBeforeMs === timer.atMs;
     case 'taskDeadline':
-    case 'cancelDue':
       return state.tasks.has(timer.id);
+    case 'cancelDue':
+      return state.tasks.get(timer.id)?.cancelDueAtMs === timer.atMs;
     case 'suspectGrace': {
       const agent = state.agents.get(timer.id);
       return agent !== undefined && agent.graceDueMs === timer.atMs && agent.record.suspectSinceMs !== null;
@@ -31,7 +32,7 @@ function isLive(state: PoolState, timer: Timer): boolean {
     case 'drainDeadline':
       return state.agents.get(timer.id)?.record.drainDeadlineAtMs === timer.atMs;
     case 'waiterEnd':
-      return state.waiters.has(timer.id);
+      return state.waiters.get(timer.id)?.endsAtMs === timer.atMs;
     case 'removeOffline': {
       const record = state.agents.get(timer.id)?.record;
       return record?.lifecycle === 'offline' && timer.atMs === (record.lostAtMs ?? 0) + LIMITS.offlineRetentionMs;

@@ -138,6 +138,11 @@ export class WaitQueue {
     return true;
   }
 
+  /** Fairness keys that are remembered though nothing of theirs may wait; bounded. */
+  get keysRemembered(): number {
+    return this.#shares.reduce((sum, share) => sum + (share?.finish.size ?? 0), 0);
+  }
+
   /** Takes an entry out because it is served, and charges its key. Work that returns was charged the first time. */
   serve(id: string): void {
     const entry = this.#entries.get(id)?.entry;
@@ -146,10 +151,11 @@ export class WaitQueue {
       const share = (this.#shares[entry.priority] ??= { virtual: 0, finish: new Map() });
       const tag = this.#tag(entry);
       share.virtual = Math.max(share.virtual, tag);
+      // The latest served stand last. Keys that come once each stay ahead of the virtual time for ever: the oldest goes.
+      share.finish.delete(entry.fairnessKey);
       share.finish.set(entry.fairnessKey, tag + 1 / entry.fairnessWeight);
-      // A key that is not ahead of the virtual time has nothing to be remembered for.
-      if (share.finish.size > SHARES_MAX)
-        for (const [key, finish] of share.finish) if (finish <= share.virtual) share.finish.delete(key);
+      const [oldest] = share.finish.keys();
+      if (share.finish.size > SHARES_MAX && oldest !== undefined) share.finish.delete(oldest);
     }
     this.remove(id);
   }
@@ -192,7 +198,7 @@ export class WaitQueue {
   }
 }
 
-/** Fairness keys remembered per priority before those without arrears are forgotten. */
+/** Fairness keys remembered per priority; who has not been served for so many others starts anew. */
 const SHARES_MAX = 1_000;
 
 function demandKey(demand: Demand): string {
