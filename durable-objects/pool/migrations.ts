@@ -21,4 +21,8 @@ export const POOL_MIGRATIONS: readonly Migration[] = [
          request_id TEXT NOT NULL, entries TEXT NOT NULL)`,
     ],
   },
+  {
+    name: '0002-wakes',
+    sql: ['CREATE TABLE wakes (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL, at_ms INTEGER NOT NULL)'],
+  },
 ];

@@ -31,6 +31,7 @@ import * as queries from './queries.ts';
 import { Reporter } from './reporter.ts';
 import { Sessions } from './sessions.ts';
 import { SqlitePoolStorage } from './sqlite-storage.ts';
+import { countWake } from './wakes.ts';
 import { Watcher } from './watcher.ts';
 
 /**
@@ -51,6 +52,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   constructor(ctx: DurableObjectState, env: RegionEnv) {
     super(ctx, env);
     migrate(ctx.storage, POOL_MIGRATIONS);
+    countWake(ctx.storage.sql, Date.now());
     this.#storage = new SqlitePoolStorage(ctx.storage.sql);
     this.#commit = this.#newCommit();
     this.#sessions = new Sessions(ctx, this.#storage, () => this.#engine);
