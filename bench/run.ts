@@ -5,6 +5,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: read
   registry: () => import('./registry.ts'),
   allocation: () => import('./allocation.ts'),
   tasks: () => import('./tasks.ts'),
+  idle: () => import('./idle.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -15,6 +15,8 @@ export class SocketAgent {
   readonly id: string;
   readonly #socket: WebSocket;
   onAssign: (assign: Assign) => void = () => undefined;
+  /** Answers to its pings so far. */
+  pongs = 0;
   #frame = 0;
 
   constructor(id: string, socket: WebSocket) {
@@ -22,7 +24,10 @@ export class SocketAgent {
     this.#socket = socket;
     socket.on('message', (data: Buffer, isBinary) => {
       const text = isBinary ? '' : data.toString();
-      if (text === 'pong') return;
+      if (text === 'pong') {
+        this.pongs += 1;
+        return;
+      }
       const frame = JSON.parse(text) as ServerFrame;
       if (frame.type === 'assign') this.onAssign(frame);
       if (frame.type === 'error') throw new Error(`agent ${id}: ${frame.problem.detail ?? frame.problem.code}`);
