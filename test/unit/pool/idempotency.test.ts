@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { migrate } from '../../../durable-objects/lib/migrate.ts';
+import { POOL_MIGRATIONS } from '../../../durable-objects/pool/migrations.ts';
+import { SqlitePoolStorage } from '../../../durable-objects/pool/sqlite-storage.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { IdempotencyRef } from '../../../shared/rpc.ts';
 import { agentSpec, allocateSpec, OPERATOR, PoolHarness, taskSpec } from '../../lib/pool-harness.ts';
+import { NodeStorage } from '../../lib/sql-storage.ts';
 
 const ref = (key: string, bodyHash = 'a', passOnRefusal?: boolean): IdempotencyRef => ({
   key,
@@ -102,6 +106,20 @@ describe('idempotency', () => {
     expect(h.ask(allocate('w3'), OPERATOR, ref('forgotten', 'a', true))).toMatchObject({ ok: true, replayed: true });
     h.advance(60_001);
     expect(h.ask(allocate('w4'), OPERATOR, ref('old', 'a', true))).toMatchObject({ ok: true });
+  });
+
+  it('P85: an answer too large for a row is not kept, but nothing is done twice', () => {
+    const storage = new NodeStorage();
+    migrate(storage, POOL_MIGRATIONS);
+    const h = new PoolHarness({ storage: new SqlitePoolStorage(storage.sql) });
+    h.connected();
+    const { taskId, fencingToken } = h.work(h.submit());
+    // A megabyte of quotes is two when it is quoted again.
+    const result = JSON.stringify('"'.repeat(520_000));
+    const complete = { type: 'completeTask', taskId, fencingToken, result } as const;
+    expect(h.ask(complete, OPERATOR, ref('k'))).toMatchObject({ ok: true, value: { result } });
+    expect(h.ask(complete, OPERATOR, ref('k'))).toMatchObject({ error: { kind: 'invalid_state' }, replayed: true });
+    expect(h.storage.blob(taskId, 'result')).toBe(result);
   });
 
   it('P85: an answer is kept for a day', () => {

@@ -79,6 +79,13 @@ describe('the queue', () => {
     expect(served).toEqual({ greedy: 5, modest: 5, heavy: 10 });
   });
 
+  it('P44: keys that come once each are not remembered for ever', () => {
+    const h = new PoolHarness();
+    h.connected();
+    for (let i = 0; i < 3_000; i += 1) h.complete(h.work(h.submit({ fairnessKey: `caller-${i}`, fairnessWeight: 0.001 })));
+    expect(h.state.queue.keysRemembered).toBeLessThanOrEqual(1_000);
+  });
+
   it('P45: a gang takes nothing until all its agents are free at one moment; it holds none back', () => {
     const h = new PoolHarness();
     h.register({ liveness: 'none', endpoint: 'https://a.example/' });
