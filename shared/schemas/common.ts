@@ -48,7 +48,7 @@ export const dictionary = <V extends z.ZodType>(
 export const LabelsSchema = dictionary(
   z.string().min(1).max(LIMITS.nameChars).regex(NAME, 'must be a plain name'),
   z.string().max(256),
-);
+).refine((labels) => Object.keys(labels).length <= LIMITS.labels, `at most ${LIMITS.labels} labels`);
 export const SwarmNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must match [a-z0-9][a-z0-9-]{0,63}');
 
 export const PrioritySchema = z
@@ -76,4 +76,9 @@ export const batchOf = <T extends z.ZodType>(item: T) =>
   z.object({
     results: z.array(z.object({ status: z.int(), body: item.optional(), problem: z.unknown().optional() })),
   });
-export const IdempotencyKeySchema = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
+export const IdempotencyKeySchema = z
+  .string()
+  .regex(
+    new RegExp(`^[\\x21-\\x7e]{1,${LIMITS.idempotencyKeyChars}}$`),
+    `must be 1 to ${LIMITS.idempotencyKeyChars} visible ASCII characters`,
+  );

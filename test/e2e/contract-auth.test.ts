@@ -373,6 +373,25 @@ describe('sessions', () => {
   });
 });
 
+describe('a task that waited for its agent', () => {
+  it('is assigned after the welcome, which names only what was held before', async () => {
+    const pool = `wait-${Date.now()}`;
+    await fleet.call('PUT', `/v1/pools/${pool}`, { body: { minAgents: 0, maxAgents: 5, priority: 5 } });
+    const answer = await fleet.call('POST', '/v1/agents', { body: { pool, liveness: 'session', region: 'eu-west-1' } });
+    const [id, token] = [String(answer.json['id']), String(answer.json['token'])];
+    const task = await fleet.call('POST', '/v1/tasks', { body: { pool, payload: 1, region: 'eu-west-1' } });
+    const frames: unknown[] = [];
+    const socket = new WebSocket(`${fleet.url.replace('http', 'ws')}/v1/agents/${id}/session`, [], {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    socket.on('message', (data) => frames.push(JSON.parse((data as Buffer).toString())));
+    await expect.poll(() => frames.length, { timeout: 5_000 }).toBe(2);
+    socket.terminate();
+    expect(frames[0]).toMatchObject({ type: 'welcome', held: [] });
+    expect(frames[1]).toMatchObject({ type: 'assign', taskId: task.json['id'], attempt: 1, payload: 1 });
+  });
+});
+
 describe('a session whose token is revoked', () => {
   it('is closed, whoever made the token', async () => {
     const member = await register('coder');

@@ -250,6 +250,12 @@ describe('values', () => {
     ['/v1/tasks', 'no attempts', { pool: 'coder', payload: 1, maxAttempts: 0 }, 'maxAttempts'],
     ['/v1/tokens', 'an unknown role', { role: 'root' }, 'role'],
     ['/v1/tokens', 'ninety-one days', { role: 'viewer', expiresInMs: 91 * 86_400_000 }, 'expiresInMs'],
+    [
+      '/v1/agents',
+      'sixty-five labels',
+      { pool: 'coder', labels: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, ''])) },
+      'labels',
+    ],
     ['/v1/tokens', 'two days for an agent', { role: 'agent', agentId: 'x', expiresInMs: 2 * 86_400_000 }, 'expiresInMs'],
     ['/v1/tokens', 'an agent’s token for nobody', { role: 'agent' }, 'agentId'],
     ['/v1/tokens', 'a viewer’s token for an agent', { role: 'viewer', agentId: 'x' }, 'agentId'],
