@@ -60,6 +60,24 @@ describe('registration and removal', () => {
     expect(h.verdict({ type: 'registerAgent', spec: agentSpec() })).toBe('ok');
   });
 
+  it('P3: what an operator decided outranks health, and health outranks work', () => {
+    const h = new PoolHarness();
+    const agent = h.connected({ slots: 2 });
+    const seen = [h.status(agent)];
+    const note = (): void => void seen.push(h.status(agent));
+    h.allocate({ leaseMs: 600_000 });
+    note();
+    h.close(agent);
+    note();
+    h.do({ type: 'drainAgent', agentId: agent, deadlineMs: 60_000 });
+    note();
+    h.advance(LIMITS.sessionGraceMs);
+    note();
+    h.do({ type: 'quarantineAgent', agentId: agent });
+    note();
+    expect(seen).toEqual(['idle', 'busy', 'unhealthy', 'draining', 'offline', 'quarantined']);
+  });
+
   it('P5: without leases it is gone at once', () => {
     const h = new PoolHarness();
     const agent = h.register();

@@ -174,6 +174,37 @@ describe('agents on a session', () => {
   });
 });
 
+describe('loss and sessions', () => {
+  it('P16: a loss revokes direct leases and requeues tasks at once, the attempt counted', () => {
+    const h = new PoolHarness();
+    const agent = h.connected({ slots: 3 });
+    const lease = h.allocate({ leaseMs: 600_000 });
+    const [again, last] = [h.submit(), h.submit({ maxAttempts: 1 })];
+    h.close(agent);
+    h.advance(LIMITS.sessionGraceMs);
+    expect(h.lease(lease.id)).toMatchObject({ status: 'revoked', endedAtMs: h.nowMs });
+    expect([h.task(again), h.task(last)]).toMatchObject([
+      { status: 'queued', attempts: 1, notBeforeMs: 0 },
+      { status: 'dead', attempts: 1 },
+    ]);
+    expect(h.agent(agent).leases.size).toBe(0);
+  });
+
+  it('P17: a session puts any agent under its rules while it is open', () => {
+    const h = new PoolHarness();
+    const agents = [h.register(), h.register(serverless)];
+    for (const agent of agents) h.open(agent);
+    h.advanceAlive(10 * LIMITS.lostAfterMs);
+    expect(agents.map((id) => h.status(id))).toEqual(['idle', 'idle']);
+    for (const agent of agents) h.close(agent);
+    expect(agents.map((id) => h.status(id))).toEqual(['unhealthy', 'unhealthy']);
+    h.advance(LIMITS.sessionGraceMs);
+    expect(agents.map((id) => h.status(id))).toEqual(['offline', 'offline']);
+    h.beat(agents[0] as string);
+    expect(h.status(agents[0] as string)).toBe('idle');
+  });
+});
+
 describe('agents without liveness', () => {
   it('P13: they are always taken as alive', () => {
     const h = new PoolHarness();
