@@ -5,8 +5,8 @@ import type { NodeSide } from '../../../client/src/node-side.ts';
 import { endpointOf, resolveTarget } from '../../../client/src/target.ts';
 
 const LOCAL = {
-  '/work/.fleet/endpoint': '{"url":"http://127.0.0.1:8787","pid":42}',
-  '/work/.fleet/admin-token': 'local-admin\n',
+  '/project/.fleet/endpoint': '{"url":"http://127.0.0.1:8787","pid":42}',
+  '/project/.fleet/admin-token': 'local-admin\n',
 };
 const USER = {
   '/home/me/.config/fleet/local.json': '{"endpoint":"http://127.0.0.1:9999","tokenFile":"/state/admin-token"}',
@@ -16,7 +16,7 @@ const USER = {
 function side(env: Record<string, string>, files: Record<string, string>, alive = true): NodeSide {
   return {
     env,
-    cwd: '/work',
+    cwd: '/project',
     home: '/home/me',
     read: (file) => files[file] ?? null,
     join: path.posix.join,
@@ -83,7 +83,7 @@ describe('target', () => {
 
   test('broken files are as good as none', () => {
     expect(() =>
-      resolveTarget({}, side({}, { '/work/.fleet/endpoint': '{', '/home/me/.config/fleet/local.json': '[]' })),
+      resolveTarget({}, side({}, { '/project/.fleet/endpoint': '{', '/home/me/.config/fleet/local.json': '[]' })),
     ).toThrow(/No fleet found/);
   });
 });
