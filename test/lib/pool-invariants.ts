@@ -30,7 +30,8 @@ type Note = (text: string) => void;
 export function poolViolations(state: PoolState, look: Look): readonly string[] {
   const found: string[] = [];
   const note: Note = (text) => void found.push(text);
-  checkLeases(state, look, note);
+  checkLeases(state, note);
+  if (look.stepped) checkDue(state, look.nowMs, note);
   checkTasks(state, note);
   checkCounters(state, look, note);
   checkIndexes(state, note);
@@ -41,7 +42,7 @@ export function poolViolations(state: PoolState, look: Look): readonly string[] 
 }
 
 /** I1, and that leases, agents and tasks agree about each other. */
-function checkLeases(state: PoolState, look: Look, note: Note): void {
+function checkLeases(state: PoolState, note: Note): void {
   const used = new Map<string, number>();
   for (const lease of state.leases.values()) {
     const agent = state.agents.get(lease.agentId);
@@ -53,9 +54,6 @@ function checkLeases(state: PoolState, look: Look, note: Note): void {
     if (!agent.leases.has(lease.id)) note(`agent ${lease.agentId} does not know its lease ${lease.id}`);
     if (lease.status !== 'active' || lease.endedAtMs !== null) note(`live lease ${lease.id} is ${lease.status}`);
     if (lease.fencingToken > state.lastFence) note(`token ${lease.fencingToken} above the shard’s last, ${state.lastFence}`);
-    if (look.stepped && lease.kind === 'direct' && lease.expiresAtMs <= look.nowMs) note(`lease ${lease.id} outlived its end`);
-    if (look.stepped && lease.timeoutAtMs !== null && lease.timeoutAtMs <= look.nowMs)
-      note(`lease ${lease.id} outlived its timeout`);
     if (lease.kind === 'dispatched' && state.tasks.get(lease.taskId ?? '')?.allocationId !== lease.id)
       note(`dispatched lease ${lease.id} without its task`);
   }
@@ -72,6 +70,37 @@ function checkLeases(state: PoolState, look: Look, note: Note): void {
     if (awaited && agent.record.suspectSinceMs === null && lifecycle !== 'quarantined')
       note(`agent ${id} lost its socket unnoticed`);
     if (agent.record.removeWhenFree && agent.leases.size === 0) note(`agent ${id} should have left`);
+  }
+}
+
+/** What was due by now has been done, as long as it is less than one step does. */
+function checkDue(state: PoolState, nowMs: number, note: Note): void {
+  const due = (what: string, atMs: number | null): void => {
+    if (atMs !== null && atMs <= nowMs) note(`${what} was due at ${atMs}, it is ${nowMs}`);
+  };
+  const dueBefore = (what: string, atMs: number | null): void => {
+    // What a command makes due at once is done by the alarm that follows at once.
+    due(what, atMs === nowMs ? null : atMs);
+  };
+  for (const lease of state.leases.values()) {
+    due(`the end of lease ${lease.id}`, lease.kind === 'direct' ? lease.expiresAtMs : lease.timeoutAtMs);
+    if (lease.kind === 'dispatched') due(`the judgement of lease ${lease.id}`, lease.expiresAtMs);
+  }
+  for (const waiter of state.waiters.values()) due(`the end of waiter ${waiter.id}`, waiter.endsAtMs);
+  for (const task of state.tasks.values()) {
+    due(`the deadline of ${task.id}`, task.deadlineAtMs);
+    due(`the cancelling of ${task.id}`, task.cancelDueAtMs);
+    if (task.status === 'queued' && task.waitsFor.length === 0 && task.notBeforeMs > 0)
+      due(`the start of ${task.id}`, task.notBeforeMs);
+  }
+  for (const agent of state.agents.values()) {
+    const { id, lifecycle, lostAtMs, drainDeadlineAtMs, suspectSinceMs, onSession } = agent.record;
+    if (lifecycle === 'offline') due(`the removal of ${id}`, (lostAtMs ?? 0) + LIMITS.offlineRetentionMs);
+    if (lifecycle === 'draining' && agent.leases.size > 0) dueBefore(`the drain deadline of ${id}`, drainDeadlineAtMs);
+    const closed = onSession && !agent.sessionOpen && lifecycle !== 'quarantined';
+    if (closed && suspectSinceMs !== null) due(`the grace of ${id}`, suspectSinceMs + LIMITS.sessionGraceMs);
+    if (state.beatOrder.has(id))
+      due(`the loss of ${id}`, state.beatOrder.values().next().value === agent ? agent.aliveAsOfMs + LIMITS.lostAfterMs : null);
   }
 }
 
@@ -140,7 +169,7 @@ function checkIndexes(state: PoolState, note: Note): void {
     const inService = lifecycle === 'ready' || lifecycle === 'starting';
     if (inService && (spec.liveness !== 'none' || agent.sessionOpen)) takesTasks.add(id);
     const judged = lifecycle === 'ready' || lifecycle === 'draining';
-    if (judged && spec.liveness !== 'none' && !agent.sessionOpen && !onSession && agent.pollRoom === 0) beating.add(id);
+    if (judged && spec.liveness === 'heartbeat' && !agent.sessionOpen && !onSession && agent.pollRoom === 0) beating.add(id);
   }
   checkIndex('selectable', state.selectable, selectable, state.agents.size, note);
   checkIndex('taskReady', state.taskReady, taskReady, takesTasks.size, note);

@@ -53,7 +53,7 @@ export function dependencyEnded(step: Step, dependencyId: string, status: TaskSt
   for (const taskId of step.state.dependents.get(dependencyId) ?? []) {
     const task = step.state.tasks.get(taskId);
     if (task === undefined) continue;
-    if (status === 'succeeded') step.emit({ type: 'taskDependencyMet', taskId, dependencyId });
+    if (status === 'succeeded') step.emit({ type: 'taskDependencyMet', taskId, dependencyId, atMs: step.nowMs });
     else step.emit({ type: 'taskEnded', taskId, status: 'failed', atMs: step.nowMs, error: failure(dependencyId, status) });
   }
 }

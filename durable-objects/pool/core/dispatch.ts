@@ -10,9 +10,9 @@ import { isSelectable, reindex } from './state.ts';
 import type { Step } from './step.ts';
 
 /**
- * Ends every command: nothing that waits and could be served is left waiting (I10). Every agent that became able to work
- * takes the best it fits over all demands; then what has arrived is tried on the agents that were free before, the best
- * first. In this order: an arrival must not take a freed agent from something better that has waited for it.
+ * Ends every command: nothing that waits and could be served is left waiting (I10). What has arrived, and what an agent that
+ * became able to work might take, is served together, the best first over all demands: neither an arrival nor the order in
+ * which agents became free may take an agent from something better that waits for it.
  */
 export function settle(step: Step): void {
   // Serving may free or lose further agents, which adds to the sets; each round strictly consumes queue or agents.
@@ -21,49 +21,30 @@ export function settle(step: Step): void {
       step.ended.delete(id);
       dependencyEnded(step, id, status);
     }
-    const freed = [...step.freed];
+    const { queue, agents } = step.state;
+    const arrived = new Set([...step.arrived].flatMap((id) => queue.groupOf(id) ?? []));
+    const freed = queue.size === 0 ? [] : [...step.freed].flatMap((id) => agents.get(id) ?? []).filter(isSelectable);
+    step.arrived.clear();
     step.freed.clear();
-    for (const id of freed) {
-      const agent = step.state.agents.get(id);
-      if (agent !== undefined) serveAgent(step, agent);
-    }
-    serveArrivals(step);
+    serveBest(step, arrived, freed);
   }
 }
 
-function serveArrivals(step: Step): void {
-  const groups = new Set<DemandGroup>();
-  for (const id of step.arrived) {
-    const group = step.state.queue.groupOf(id);
-    if (group !== undefined) groups.add(group);
-  }
-  step.arrived.clear();
+/** Serves the groups that may be served now: those with an arrival, and those that a freed agent fits. */
+function serveBest(step: Step, arrived: ReadonlySet<DemandGroup>, freed: readonly LiveAgent[]): void {
+  const groups = new Set(arrived);
+  for (const agent of freed) for (const group of step.state.queue.groups()) if (!groups.has(group) && fits(agent, group)) groups.add(group);
   while (groups.size > 0) {
     let best: Candidate | undefined;
     for (const group of groups) {
-      const head = next(step, group);
+      const head = step.state.queue.head(group, step.nowMs);
       if (head === undefined) groups.delete(group);
       else if (best === undefined || goesBefore(head, best)) best = head;
     }
     if (best === undefined) return;
-    if (!serve(step, best.entry)) groups.delete(best.group);
-  }
-}
-
-const next = (step: Step, group: DemandGroup): Candidate | undefined => step.state.queue.head(group, step.nowMs);
-
-function serveAgent(step: Step, agent: LiveAgent): void {
-  if (step.state.queue.size === 0) return;
-  const skipped = new Set<string>();
-  while (isSelectable(agent)) {
-    let best: Candidate | undefined;
-    for (const group of step.state.queue.groups()) {
-      if (skipped.has(group.key) || !fits(agent, group)) continue;
-      const head = next(step, group);
-      if (head !== undefined && (best === undefined || goesBefore(head, best))) best = head;
-    }
-    if (best === undefined) return;
-    if (!serve(step, best.entry)) skipped.add(best.group.key);
+    // Once the freed agents are taken, what waited for them need not be tried.
+    const mayServe = arrived.has(best.group) || freed.some(isSelectable);
+    if (!mayServe || !serve(step, best.entry)) groups.delete(best.group);
   }
 }
 
@@ -126,6 +107,8 @@ function assign(step: Step, task: TaskRecord, agent: LiveAgent): void {
     return;
   }
   agent.pollRoom -= 1;
+  // It held the line until now: its silence begins here.
+  agent.aliveAsOfMs = step.nowMs;
   reindex(step.state, agent);
   step.effects.push({ type: 'pollReady', agentId: agent.record.id });
 }

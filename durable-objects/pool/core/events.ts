@@ -45,7 +45,7 @@ export type PoolEvent =
     }
   | { readonly type: 'taskStarted'; readonly taskId: string; readonly atMs: number }
   | { readonly type: 'taskProgressed'; readonly taskId: string; readonly blobs: Readonly<Partial<Record<BlobKind, JsonText>>> }
-  | { readonly type: 'taskDependencyMet'; readonly taskId: string; readonly dependencyId: string }
+  | { readonly type: 'taskDependencyMet'; readonly taskId: string; readonly dependencyId: string; readonly atMs: number }
   | { readonly type: 'taskCancelRequested'; readonly taskId: string; readonly dueAtMs: number }
   | {
       readonly type: 'taskRequeued';

@@ -106,6 +106,8 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.waitsFor = task.waitsFor.filter((id) => id !== event.dependencyId);
       forget(state, task.id, event.dependencyId);
       if (task.waitsFor.length === 0) {
+        task.readyAtMs = Math.max(task.readyAtMs, event.atMs);
+        if (task.notBeforeMs <= event.atMs) task.notBeforeMs = 0;
         enqueue(state, task);
         state.letIn.add(task.id);
       }

@@ -1,5 +1,6 @@
 import type { Selector } from '../../../shared/schemas/allocations.ts';
 import { LIMITS } from '../../../shared/limits.ts';
+import { Flow } from './flow.ts';
 
 /** What an agent must offer. Entries with the same demand share a group, so a long queue costs no more than a short one. */
 export interface Demand {
@@ -27,13 +28,11 @@ export interface QueueEntry {
   readonly demand: Demand;
 }
 
-/** Entries of one fairness key on one level, in order of arrival. */
-type Flow = Map<string, QueueEntry>;
-
 interface Level {
   /** Entries that were already handed out once and came back. */
-  readonly returned: Flow;
-  readonly flows: Map<string, Flow>;
+  readonly returned: Flow<QueueEntry>;
+  /** The others, by fairness key. */
+  readonly flows: Map<string, Flow<QueueEntry>>;
 }
 
 export interface DemandGroup {
@@ -53,22 +52,12 @@ export interface Candidate {
   readonly tag: number;
 }
 
-const oldest = (flow: Flow): QueueEntry | undefined => {
-  let best: QueueEntry | undefined;
-  for (const entry of flow.values()) {
-    if (best === undefined || entry.seq < best.seq) best = entry;
-    // Fresh entries stand in order of arrival; only returned ones need the full look.
-    if (!entry.started) break;
-  }
-  return best;
-};
-
 /** Whether `a` is served before `b`: effective priority, started work, the smaller share so far, then arrival. */
 export function goesBefore(a: Candidate, b: Candidate): boolean {
   if (a.effective !== b.effective) return a.effective > b.effective;
   if (a.entry.started !== b.entry.started) return a.entry.started;
   if (a.tag !== b.tag) return a.tag < b.tag;
-  return a.entry.seq < b.entry.seq;
+  return a.entry.sinceMs === b.entry.sinceMs ? a.entry.seq < b.entry.seq : a.entry.sinceMs < b.entry.sinceMs;
 }
 
 /**
@@ -110,12 +99,12 @@ export class WaitQueue {
       group = { key, demand: entry.demand, levels: [], size: 0 };
       this.#groups.set(key, group);
     }
-    const level = (group.levels[entry.priority] ??= { returned: new Map(), flows: new Map() });
-    if (entry.started) level.returned.set(entry.id, entry);
+    const level = (group.levels[entry.priority] ??= { returned: new Flow(), flows: new Map() });
+    if (entry.started) level.returned.add(entry);
     else {
       let flow = level.flows.get(entry.fairnessKey);
-      if (flow === undefined) level.flows.set(entry.fairnessKey, (flow = new Map()));
-      flow.set(entry.id, entry);
+      if (flow === undefined) level.flows.set(entry.fairnessKey, (flow = new Flow<QueueEntry>()));
+      flow.add(entry);
     }
     group.size += 1;
     this.#entries.set(entry.id, { entry, group });
@@ -127,10 +116,11 @@ export class WaitQueue {
     if (found === undefined) return false;
     const { entry, group } = found;
     const level = group.levels[entry.priority];
-    if (level !== undefined && !level.returned.delete(id)) {
-      const flow = level.flows.get(entry.fairnessKey);
-      flow?.delete(id);
-      if (flow?.size === 0) level.flows.delete(entry.fairnessKey);
+    if (entry.started) level?.returned.remove(entry);
+    else {
+      const flow = level?.flows.get(entry.fairnessKey);
+      flow?.remove(entry);
+      if (flow?.size === 0) level?.flows.delete(entry.fairnessKey);
     }
     this.#entries.delete(id);
     group.size -= 1;
@@ -180,8 +170,8 @@ export class WaitQueue {
     };
     for (const level of group.levels) {
       if (level === undefined) continue;
-      consider(oldest(level.returned));
-      for (const flow of level.flows.values()) consider(oldest(flow));
+      consider(level.returned.head);
+      for (const flow of level.flows.values()) consider(flow.head);
     }
     return best;
   }

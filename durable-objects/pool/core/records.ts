@@ -64,8 +64,8 @@ export interface TaskRecord {
   readonly deadlineAtMs: number | null;
   readonly resultTtlMs: number;
   readonly createdAtMs: number;
-  /** When it could first run: a delay asked for is not waiting. */
-  readonly readyAtMs: number;
+  /** When it could first run: neither a delay asked for nor the wait for other tasks is waiting for an agent. */
+  readyAtMs: number;
   readonly replayOf: string | null;
   readonly metadata: JsonText | null;
   status: TaskStatus;

@@ -143,7 +143,7 @@ export function reindex(state: PoolState, agent: LiveAgent, removed = false): vo
   state.taskReady.member(agent, !removed && takesTasks(agent));
   const beats =
     !removed &&
-    agent.record.spec.liveness !== 'none' &&
+    agent.record.spec.liveness === 'heartbeat' &&
     !agent.sessionOpen &&
     !agent.record.onSession &&
     agent.pollRoom === 0 &&

@@ -296,6 +296,14 @@ export class Run {
     this.world.alarm();
   }
 
+  /** Somebody looks at the agents: nobody who has been silent too long is shown as well. */
+  look(): void {
+    const { world } = this;
+    this.trace(() => 'looks at the agents');
+    if (!world.engine.isAnyoneSilent) return;
+    world.call((engine) => ({ value: undefined, outcomes: engine.judgeSilent() }));
+  }
+
   crash(): void {
     this.trace(() => 'crash');
     this.world.restart(false);

@@ -9,6 +9,7 @@ import { Answers } from './answers.ts';
 import { History } from './history.ts';
 import { must } from './must.ts';
 import { checkMemory } from './memory-check.ts';
+import { checkOrder, waitingOf } from './order-check.ts';
 import type { Mutant } from './mutants.ts';
 import { InjectedCrash, SimStorage, type CrashPoint } from './sim-storage.ts';
 
@@ -115,6 +116,7 @@ export class World {
       ? { write: this.random.int(1, 4), after: this.random.chance(0.5) }
       : null;
     this.storage.begin(crash);
+    const waiting = waitingOf(this.engine.state);
     let done: Done<T>;
     try {
       done = body(this.engine);
@@ -125,7 +127,10 @@ export class World {
       this.restart(false);
       return null;
     }
-    this.history.commit(this.storage.commit(), this.storage.rows);
+    const log = this.storage.commit();
+    const granted = [...log.leases].filter((id) => !this.history.leases.has(id));
+    this.history.commit(log, this.storage.rows);
+    checkOrder(this.engine.state, waiting, granted, this.nowMs);
     this.#mutant?.afterCommit?.(this);
     this.answers.committed(done.outcomes, this);
     committed?.(done.value);

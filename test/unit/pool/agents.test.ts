@@ -164,6 +164,15 @@ describe('drain and quarantine', () => {
     expect(h.tryAllocate().ok).toBe(false);
   });
 
+  it('P6: an agent that never opened its socket may drain, too; it owes no beats', () => {
+    const h = new PoolHarness();
+    const agent = h.register({ liveness: 'session' });
+    h.advance(60_000);
+    h.do({ type: 'drainAgent', agentId: agent, deadlineMs: 60_000 });
+    h.submit();
+    expect(h.status(agent)).toBe('draining');
+  });
+
   it('P6: what is lost or quarantined cannot be drained', () => {
     const h = new PoolHarness();
     const lost = h.connected();

@@ -51,6 +51,17 @@ describe('polls', () => {
     expect(h.work(h.submit()).agentId).toBe(agent);
   });
 
+  it('P93: nor is the agent silent when the poll ends with an assignment', () => {
+    const h = new PoolHarness();
+    const agent = h.register();
+    h.poll(agent, { park: true });
+    h.advance(29_000);
+    const work = h.work(h.submit());
+    h.advance(5_000);
+    h.submit();
+    expect([h.status(agent), h.lease(work.leaseId).status]).toEqual(['busy', 'active']);
+  });
+
   it('P93: after it ended the agent is silent from that moment', () => {
     const h = new PoolHarness();
     const agent = h.register();

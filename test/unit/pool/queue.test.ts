@@ -36,6 +36,29 @@ describe('the queue', () => {
     expect([h.task(fresh).status, h.task(delayed).status]).toEqual(['assigned', 'queued']);
   });
 
+  it('P41: the order of becoming ready is kept over a restart', () => {
+    const h = new PoolHarness();
+    const delayed = h.submit({ delayMs: 1_000 });
+    h.advance(1_000);
+    const fresh = h.submit();
+    h.restart({ socketsSurvive: false });
+    h.connected();
+    expect([h.task(delayed).status, h.task(fresh).status]).toEqual(['assigned', 'queued']);
+  });
+
+  it('P41: what comes back goes by when it was first ready, too', () => {
+    const h = new PoolHarness();
+    const late = h.submit({ delayMs: 120_000, retry: noBackoff });
+    const early = h.submit({ retry: noBackoff });
+    h.advance(120_000);
+    const agents = [h.connected(), h.connected()];
+    const works = [h.work(late), h.work(early)];
+    for (const agentId of agents) h.do({ type: 'drainAgent', agentId, deadlineMs: 600_000 });
+    for (const work of works) h.fail(work);
+    h.connected();
+    expect([h.task(late).status, h.task(early).status]).toEqual(['queued', 'assigned']);
+  });
+
   it('P42: a minute of waiting lifts by one priority, so that nothing starves', () => {
     const h = new PoolHarness();
     const old = h.submit({ priority: 1 });
@@ -61,6 +84,23 @@ describe('the queue', () => {
     h.advance(1_000);
     h.complete(h.work(first));
     expect([h.task(begun).status, h.task(newer).status]).toEqual(['assigned', 'queued']);
+  });
+
+  it('P43: of several agents freed at one moment none is taken from something better that fits no other', () => {
+    const h = new PoolHarness();
+    const north = h.connected({ slots: 2, labels: { zone: 'north' } });
+    const south = h.connected({ labels: { zone: 'south' } });
+    const lease = (zone: string, leaseMs: number): void => void h.allocate({ leaseMs, selectors: [{ matchLabels: { zone } }] });
+    lease('north', 600_000);
+    lease('north', 5_000);
+    lease('south', 5_000);
+    const anywhere = h.submit({ priority: 5 });
+    const southOnly = h.submit({ priority: 9, selectors: [{ matchLabels: { zone: 'south' } }] });
+    h.jump(5_000);
+    h.pong();
+    h.alarm();
+    // The south is less loaded, so the first would like to go there as well.
+    expect([h.task(anywhere).agentId, h.task(southOnly).agentId]).toEqual([north, south]);
   });
 
   it('P44: keys share a priority by weight, whatever each of them piles up', () => {

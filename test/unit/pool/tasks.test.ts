@@ -186,6 +186,27 @@ describe('dependencies', () => {
     expect(h.task(task).status).toBe('assigned');
   });
 
+  it('P64: waiting for another task is not waiting for an agent: it lifts no priority', () => {
+    const h = new PoolHarness();
+    const first = h.submit({ capabilities: ['x'] });
+    const second = h.submit({ dependsOn: [first], priority: 1 });
+    h.advance(20 * LIMITS.ageingStepMs);
+    const other = h.submit({ priority: 3 });
+    h.connected({ capabilities: ['x'] });
+    h.complete(h.work(first));
+    expect([h.task(other).status, h.task(second).status]).toEqual(['assigned', 'queued']);
+  });
+
+  it('P64: a delay that is over by then delays no more', () => {
+    const h = new PoolHarness();
+    h.connected({ slots: 2 });
+    const first = h.submit();
+    const second = h.submit({ dependsOn: [first], delayMs: 5_000 });
+    h.advanceAlive(10_000);
+    h.complete(h.work(first));
+    expect(h.task(second).status).toBe('assigned');
+  });
+
   it('P64: it fails when one of them does, and so do those that wait for it', () => {
     const h = new PoolHarness();
     const first = h.submit({ capabilities: ['nobody'] });
