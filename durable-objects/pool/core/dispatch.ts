@@ -30,21 +30,27 @@ export function settle(step: Step): void {
   }
 }
 
-/** Serves the groups that may be served now: those with an arrival, and those that a freed agent fits. */
-function serveBest(step: Step, arrived: ReadonlySet<DemandGroup>, freed: readonly LiveAgent[]): void {
-  const groups = new Set(arrived);
-  for (const agent of freed) for (const group of step.state.queue.groups()) if (!groups.has(group) && fits(agent, group)) groups.add(group);
-  while (groups.size > 0) {
+/** Serves the groups that may be served now: those with an arrival, and those that a freed agent fits while it is free. */
+function serveBest(step: Step, arrived: Set<DemandGroup>, freed: readonly LiveAgent[]): void {
+  const { queue } = step.state;
+  const fitting = new Set<DemandGroup>();
+  for (const agent of freed)
+    for (const group of queue.groups()) if (!arrived.has(group) && fits(agent, group)) fitting.add(group);
+  for (;;) {
+    // Once the freed agents are taken, what waited for them need not be looked at.
+    const open = fitting.size > 0 && freed.some(isSelectable) ? [arrived, fitting] : [arrived];
     let best: Candidate | undefined;
-    for (const group of groups) {
-      const head = step.state.queue.head(group, step.nowMs);
-      if (head === undefined) groups.delete(group);
-      else if (best === undefined || goesBefore(head, best)) best = head;
+    for (const groups of open) {
+      for (const group of groups) {
+        const head = queue.head(group, step.nowMs);
+        if (head === undefined) groups.delete(group);
+        else if (best === undefined || goesBefore(head, best)) best = head;
+      }
     }
     if (best === undefined) return;
-    // Once the freed agents are taken, what waited for them need not be tried.
-    const mayServe = arrived.has(best.group) || freed.some(isSelectable);
-    if (!mayServe || !serve(step, best.entry)) groups.delete(best.group);
+    if (serve(step, best.entry)) continue;
+    arrived.delete(best.group);
+    fitting.delete(best.group);
   }
 }
 
