@@ -69,6 +69,7 @@ function checkLeases(state: PoolState, note: Note): void {
     const awaited = agent.record.onSession && !agent.sessionOpen;
     if (awaited && agent.record.suspectSinceMs === null && lifecycle !== 'quarantined')
       note(`agent ${id} lost its socket unnoticed`);
+    if (agent.record.totalDurationMs < 0) note(`agent ${id} has worked ${agent.record.totalDurationMs} ms`);
     if (agent.record.removeWhenFree && agent.leases.size === 0) note(`agent ${id} should have left`);
   }
 }
@@ -252,7 +253,7 @@ function checkAlarm(state: PoolState, look: Look, note: Note): void {
 function checkSettled(state: PoolState, look: Look, note: Note): void {
   const usable = (agent: LiveAgent): boolean => {
     if (!isSelectable(agent)) return false;
-    if (agent.record.spec.liveness === 'none' || agent.pollRoom > 0) return true;
+    if ((agent.record.spec.liveness === 'none' && !agent.sessionOpen) || agent.pollRoom > 0) return true;
     const pongMs = agent.sessionOpen ? (look.lastPongAtMs(agent.record.id) ?? 0) : 0;
     return look.nowMs - Math.max(agent.aliveAsOfMs, pongMs) <= LIMITS.suspectAfterMs;
   };

@@ -126,7 +126,8 @@ export function recordOutcome(step: Step, lease: LeaseRecord, success: boolean, 
     patch: {
       completed: record.completed + (success ? 1 : 0),
       failed: record.failed + (success ? 0 : 1),
-      totalDurationMs: record.totalDurationMs + durationMs,
+      // Measured by a clock that may have been set back.
+      totalDurationMs: record.totalDurationMs + Math.max(0, durationMs),
     },
   });
 }

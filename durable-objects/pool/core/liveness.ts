@@ -40,7 +40,7 @@ const returningAs = (record: AgentRecord): 'ready' | 'draining' => (record.drain
 /** Judged when it matters: at the moment of choice. A silent agent is set aside instead of being granted. */
 export function usable(step: Step, agent: LiveAgent): boolean {
   if (!isSelectable(agent)) return false;
-  if (agent.record.spec.liveness === 'none') return true;
+  if (agent.record.spec.liveness === 'none' && !agent.sessionOpen) return true;
   const silentMs = step.nowMs - aliveAsOfMs(step, agent);
   if (silentMs <= LIMITS.suspectAfterMs) return true;
   if (silentMs < LIMITS.lostAfterMs) suspect(step, agent, 'silent');
@@ -200,7 +200,8 @@ export function judgeSilent(step: Step): void {
 export function sweep(step: Step): void {
   for (const agent of step.state.agents.values()) {
     const { record } = agent;
-    if (record.spec.liveness === 'none' || record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
+    if (record.lifecycle === 'offline' || record.lifecycle === 'quarantined') continue;
+    if (record.spec.liveness === 'none' && !agent.sessionOpen) continue;
     const silentMs = step.nowMs - aliveAsOfMs(step, agent);
     if (silentMs >= LIMITS.lostAfterMs && !(record.onSession && !agent.sessionOpen)) lose(step, agent, 'silent');
     // One more chance: an agent that nothing is given to cannot show that it works.

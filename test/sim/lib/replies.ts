@@ -148,7 +148,7 @@ function refused(world: World, caller: Caller, command: PoolCommand, kind: strin
 function usable(world: World, agentId: string): boolean {
   const agent = world.engine.state.agents.get(agentId);
   if (agent === undefined) return false;
-  if (agent.record.spec.liveness === 'none' || agent.pollRoom > 0) return true;
+  if ((agent.record.spec.liveness === 'none' && !agent.sessionOpen) || agent.pollRoom > 0) return true;
   const pongMs = agent.sessionOpen ? (world.lastPongAtMs(agentId) ?? 0) : 0;
   return world.nowMs - Math.max(agent.aliveAsOfMs, pongMs) <= 7_500;
 }

@@ -113,6 +113,15 @@ describe('operations under a lease', () => {
     expect(h.agent(agent).record).toMatchObject({ completed: 1, failed: 0, totalDurationMs: 40 });
   });
 
+  it('P25: a clock that was set back makes no work of less than nothing', () => {
+    const h = new PoolHarness();
+    const agent = h.register(serverless);
+    const lease = h.allocate({ leaseMs: 3_600_000 });
+    h.jump(-600_000);
+    h.do({ ...release(lease.id, lease.fencingToken), result: { success: true } });
+    expect(h.agent(agent).record.totalDurationMs).toBe(0);
+  });
+
   it('P24: an expired direct lease frees its slots and fences its holder', () => {
     const h = new PoolHarness();
     const agent = h.register(serverless);

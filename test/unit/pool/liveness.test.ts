@@ -190,6 +190,17 @@ describe('loss and sessions', () => {
     expect(h.agent(agent).leases.size).toBe(0);
   });
 
+  it('P17: also one without liveness: it is not chosen while its socket is silent', () => {
+    const h = new PoolHarness();
+    const agent = h.register(serverless);
+    h.open(agent);
+    h.jump(8_000);
+    expect(h.tryAllocate().ok).toBe(false);
+    expect(h.status(agent)).toBe('unhealthy');
+    h.advance(LIMITS.sweepIntervalMs);
+    expect(h.status(agent)).toBe('offline');
+  });
+
   it('P17: a session puts any agent under its rules while it is open', () => {
     const h = new PoolHarness();
     const agents = [h.register(), h.register(serverless)];
