@@ -114,6 +114,8 @@ export type PoolOutput<K extends PoolCommandType = PoolCommandType> = PoolComman
 export interface PoolRequest {
   readonly command: PoolCommand;
   readonly idempotency?: IdempotencyRef;
+  /** The HTTP request it came with, when requests of several share a call; otherwise the caller's. */
+  readonly requestId?: string;
 }
 
 /** One answer of a batch, in the order of the requests. `replayed`: the stored answer of an earlier call with the same key. */

@@ -125,14 +125,15 @@ export class PoolEngine {
     const answers: Answer[] = [];
     const outcomes: Outcome[] = [];
     for (const request of requests) {
+      const by = request.requestId === undefined ? caller : { ...caller, requestId: request.requestId };
       const known = request.idempotency === undefined ? null : this.#answers.recall(request.idempotency);
       if (known !== null) {
         answers.push(known);
         // A repeat of an agent's call does nothing again, but it is a sign of life.
-        if (caller.agentId !== undefined) outcomes.push(...this.#change('beat', caller, () => undefined).outcomes);
+        if (caller.agentId !== undefined) outcomes.push(...this.#change('beat', by, () => undefined).outcomes);
         continue;
       }
-      const { value, outcomes: after } = this.#change(request.command.type, caller, (step) =>
+      const { value, outcomes: after } = this.#change(request.command.type, by, (step) =>
         decide(step, request.command, request.idempotency ?? null),
       );
       const answer: Answer = value.ok && value.value === 'parked' ? 'parked' : (value as Result<PoolOutput, FleetError>);

@@ -93,17 +93,17 @@ async function callShard(
 
 /** All candidates but the last are only tried: nothing waits or queues there, and a refusal marks the key as passed on. */
 function requestAt(item: Item): PoolRequest {
-  const { command, idempotency } = item.request;
+  const { command, idempotency, ...rest } = item.request;
   if (item.at === item.candidates.length - 1) return item.request;
   const ref: { idempotency?: IdempotencyRef } =
     idempotency === undefined ? {} : { idempotency: { ...idempotency, passOnRefusal: true } };
   switch (command.type) {
     case 'allocate':
-      return { command: { ...command, spec: { ...command.spec, waitMs: 0 } }, ...ref };
+      return { command: { ...command, spec: { ...command.spec, waitMs: 0 } }, ...rest, ...ref };
     case 'submitTask':
-      return { command: { ...command, needsAgent: true }, ...ref };
+      return { command: { ...command, needsAgent: true }, ...rest, ...ref };
     default:
-      return { command, ...ref };
+      return { command, ...rest, ...ref };
   }
 }
 

@@ -1,8 +1,9 @@
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import { err } from '../../shared/result.ts';
-import type { Caller, PoolReply, PoolRequest } from '../../shared/rpc.ts';
+import type { Caller, PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
 import { regionFull } from '../../durable-objects/registry/core/admission.ts';
 import { poolNotFound } from '../../durable-objects/registry/core/pools.ts';
+import { subjectOf } from './command-id.ts';
 import { executeOnShards, type Shards } from './execute.ts';
 import type { LiveRoute } from './placement.ts';
 import { configOf, findRoute, type RegionPorts } from './region.ts';
@@ -18,8 +19,9 @@ export async function runCommands(
   requests: readonly PoolRequest[],
 ): Promise<readonly PoolReply[]> {
   const route = await findRoute(ports, caller.fleet, pool);
-  const refusal = refusalOf(route, pool, shard);
-  if (route === null || refusal !== null) return requests.map(() => err(refusal ?? poolNotFound(pool)));
+  if (route === null || (shard !== null && shard >= route.shards)) {
+    return requests.map(({ command }) => err(nowhere(command, pool, shard)));
+  }
   const used = new Set<number>();
   const runOn = (latest: LiveRoute, part: readonly PoolRequest[]): Promise<readonly PoolReply[]> =>
     executeOnShards(latest, { region: ports.region, shard }, part, shardsOf(ports, caller, latest, used), ports.random);
@@ -40,10 +42,11 @@ export async function runCommands(
     : withinQuota(ports, caller, pool, { limit: ports.maxAgents, requests, run, used });
 }
 
-/** An id's shard that does not exist is an unknown id; a pool that does not exist is told only to who named it. */
-function refusalOf(route: LiveRoute | null, pool: string, shard: number | null): FleetError | null {
-  if (shard === null) return route === null ? poolNotFound(pool) : null;
-  return route === null || shard >= route.shards ? notFound('pool or id') : null;
+/** An id of a place that does not exist is an unknown id; a pool that does not exist is told only to who named it. */
+function nowhere(command: PoolCommand, pool: string, shard: number | null): FleetError {
+  const subject = subjectOf(command);
+  if (subject !== null) return notFound(subject.kind);
+  return shard === null ? poolNotFound(pool) : notFound('pool or id');
 }
 
 const isPoolFull = (reply: PoolReply | undefined): boolean =>

@@ -5,7 +5,7 @@ import type { PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
 import { whyAcrossRegions } from '../region/why.ts';
 import type { RequestContext } from './context.ts';
 import { rememberOrders } from './idempotency.ts';
-import { callRegion, PLACING_TIMEOUT_MS } from './region-calls.ts';
+import { callRegion, executeOne, PLACING_TIMEOUT_MS } from './region-calls.ts';
 import type { WorkItem } from './work.ts';
 
 export interface Placed {
@@ -167,8 +167,12 @@ async function call(context: RequestContext, group: readonly Journey[]): Promise
           requests.map(({ command }) => command),
         )
       : null;
-  const called = await callRegion(context, region, PLACING_TIMEOUT_MS + waitMs, (binding) =>
-    binding.execute(context.caller, item.pool, null, requests),
+  const [only] = requests;
+  const called = await callRegion(context, region, PLACING_TIMEOUT_MS + waitMs, async (binding) =>
+    // What waits would hold back what shares its call.
+    only !== undefined && requests.length === 1 && waitMs === 0
+      ? [await executeOne(context, binding, { pool: item.pool, shard: null }, only)]
+      : binding.execute(context.caller, item.pool, null, requests),
   );
   done?.(called.ok);
   for (const [i, journey] of group.entries()) {

@@ -3,9 +3,10 @@ import type { RegionBinding } from '../../durable-objects/fleet/env.ts';
 import type { RegionId } from '../../regions/table.ts';
 import type { FleetError } from '../../shared/errors.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
-import type { IdempotencyRef, PoolCommand, PoolReply } from '../../shared/rpc.ts';
+import type { IdempotencyRef, PoolCommand, PoolCommandType, PoolReply, PoolRequest } from '../../shared/rpc.ts';
 import { errorText, log } from '../lib/log.ts';
 import { bindingOf, type PathId, type RequestContext } from './context.ts';
+import { SharedCalls } from './shared-calls.ts';
 
 /** A region that takes longer has failed for new work, which can go elsewhere: the next one is asked in under 5 s. */
 export const PLACING_TIMEOUT_MS = 4_500;
@@ -50,10 +51,38 @@ export async function executeAt(
 ): Promise<PoolReply> {
   const request = idempotency === null ? { command } : { command, idempotency };
   const called = await callRegion(context, id.region, OWN_TIMEOUT_MS, (binding) =>
-    binding.execute(context.caller, id.pool, id.shard, [request]),
+    executeOne(context, binding, { pool: id.pool, shard: id.shard }, request),
   );
-  if (!called.ok) return called;
-  return called.value[0] ?? err({ kind: 'internal', detail: 'The region gave no answer.' });
+  return called.ok ? called.value : called;
+}
+
+/** Commands that come in crowds and are small, whatever their caller sends. */
+const SHARING: ReadonlySet<PoolCommandType> = new Set(['allocate', 'renew', 'release']);
+const SHARED = new SharedCalls();
+
+/**
+ * One request on a pool; `shard` null: the region places it. Requests of one caller that come while others are under way
+ * share a call, which costs several times what the request does. An agent's call is also its sign of life and goes alone.
+ */
+export async function executeOne(
+  context: RequestContext,
+  binding: RegionBinding,
+  at: { readonly pool: string; readonly shard: number | null },
+  request: PoolRequest,
+): Promise<PoolReply> {
+  const { caller, execution } = context;
+  if (caller.agentId !== undefined || !SHARING.has(request.command.type)) {
+    const [reply] = await binding.execute(caller, at.pool, at.shard, [request]);
+    return reply ?? err({ kind: 'internal', detail: 'The region gave no answer.' });
+  }
+  // In a pool of one shard everything shares; the region finds the shard by the ids. A second shard must not wait for the first.
+  const shard = at.shard === 0 ? null : at.shard;
+  return SHARED.run(
+    { place: binding, lane: [caller.fleet, caller.subject, caller.role, at.pool, shard ?? ''].join('\n') },
+    { ...request, requestId: context.requestId },
+    (requests) => binding.execute(caller, at.pool, shard, requests),
+    execution,
+  );
 }
 
 /** The platform marks an object that is asked too much; asking again at once would make it worse. */
