@@ -33,19 +33,21 @@ const failure = (n: number): string | null => {
  * (`lib/`) looks for new ones.
  */
 const FOUND: Readonly<Record<string, number>> = {
-  'a wake judged its agents before it knew their sockets': 188,
-  'a wake left to wait what fell due during the sleep': 364,
-  'an agent that beats was lost by an old row': 220,
-  'a renewal met the row of before its own step': 63,
-  'a cancel met the row of before its own step': 325,
+  'a wake judged its agents before it knew their sockets': 382,
+  'an agent that beats was lost by an old row': 160,
+  'a renewal met the row of before its own step': 18,
+  'a cancel met the row of before its own step': 29,
   'a raised concurrency limit let nobody in': 191,
-  'a concurrency limit was exceeded after a restart': 410,
-  'a task cancelled the one it depends on, and waited for ever': 108,
-  'the grace of a closed socket counted from an earlier suspicion': 127,
-  'an agent that was lost while it drained came back ready': 11,
-  'pruned tasks left the counters, not their version': 3,
-  'a withdrawal dropped what its step had granted to others': 331,
-  'so did the end of a poll': 1_024,
+  'a task cancelled the one it depends on, and waited for ever': 471,
+  'an agent that was lost while it drained came back ready': 3,
+  'pruned tasks left the counters, not their version': 1,
+  'a withdrawal dropped what its step had granted to others': 59,
+  'so did the end of a poll': 79,
+  'an agent was lost as soon as its poll had brought it work': 31,
+  'of several freed agents the first took what was for another': 7,
+  'a restart put work that was ready behind newer work': 69,
+  'a delay that ended while a task waited for another delayed it again': 12,
+  'an agent that never opened its socket was lost as soon as it drained': 101,
 };
 
 function replayOne(seed: string): void {

@@ -1,8 +1,10 @@
 import { ENDED, type LeaseRecord } from '../../../durable-objects/pool/core/records.ts';
-import { choose, DEFAULT_PREFERENCE } from '../../../durable-objects/pool/core/selection.ts';
+import { choose, DEFAULT_PREFERENCE, matchesSelector } from '../../../durable-objects/pool/core/selection.ts';
 import { demandOfAllocate } from '../../../durable-objects/pool/core/demand.ts';
 import { isSelectable } from '../../../durable-objects/pool/core/state.ts';
+import type { LiveAgent } from '../../../durable-objects/pool/core/live-agent.ts';
 import type { Answer } from '../../../durable-objects/pool/engine.ts';
+import type { FleetError } from '../../../shared/errors.ts';
 import type { AllocationView, Caller, PoolCommand, PoolCommandOf, PoolReply } from '../../../shared/rpc.ts';
 import { must } from './must.ts';
 import type { World } from './world.ts';
@@ -14,7 +16,7 @@ export function judgeReply(world: World, caller: Caller, command: PoolCommand, a
     return;
   }
   if (answer.ok) granted(world, command, answer.value);
-  else refused(world, caller, command, answer.error.kind);
+  else refused(world, caller, command, answer.error);
 }
 
 type Value = Extract<PoolReply, { readonly ok: true }>['value'];
@@ -99,7 +101,8 @@ function byHolder(
 }
 
 /** A refusal changes nothing, so what was refused must still be refusable by what is stored. */
-function refused(world: World, caller: Caller, command: PoolCommand, kind: string): void {
+function refused(world: World, caller: Caller, command: PoolCommand, error: FleetError): void {
+  const { kind } = error;
   switch (command.type) {
     case 'registerAgent': {
       const { agentCounts, config } = world.engine.state;
@@ -115,6 +118,12 @@ function refused(world: World, caller: Caller, command: PoolCommand, kind: strin
         (agent) => isSelectable(agent) && usable(world, agent.record.id),
       );
       must(kind !== 'no_capacity' || chosen === null, 'an allocation was refused that could be granted');
+      // The reason is a recount, as long as nothing has changed since.
+      if (error.kind !== 'no_capacity' || error.why === undefined || world.changed) return;
+      const { agents, eligible } = error.why;
+      must(agents === state.agents.size, `${agents} agents were counted, there are ${state.agents.size}`);
+      const could = [...state.agents.values()].filter((agent) => couldServe(agent, command)).length;
+      must(eligible === could, `${eligible} agents were called eligible, ${could} are`);
       return;
     }
     case 'renew':
@@ -151,6 +160,17 @@ function usable(world: World, agentId: string): boolean {
   if ((agent.record.spec.liveness === 'none' && !agent.sessionOpen) || agent.pollRoom > 0) return true;
   const pongMs = agent.sessionOpen ? (world.lastPongAtMs(agentId) ?? 0) : 0;
   return world.nowMs - Math.max(agent.aliveAsOfMs, pongMs) <= 7_500;
+}
+
+/** Whether an agent could take one part of an allocation, by its record alone. */
+function couldServe(agent: LiveAgent, { spec }: PoolCommandOf<'allocate'>): boolean {
+  const { capabilities, labels, slots } = agent.record.spec;
+  return (
+    isSelectable(agent) &&
+    slots - agent.slotsUsed >= spec.slots &&
+    spec.capabilities.every((c) => capabilities.includes(c)) &&
+    (spec.selectors.length === 0 || spec.selectors.some((selector) => matchesSelector(labels, selector)))
+  );
 }
 
 const idOf = (value: Value): string => (value as { readonly id: string }).id;

@@ -74,6 +74,8 @@ export class World {
   latestMs = START_MS;
   alarmAtMs: number | null = null;
   crashes = 0;
+  /** Whether the call that is being judged changed anything. */
+  changed = false;
   config: ShardConfig;
   engine: PoolEngine;
   readonly #mutant: Mutant | null;
@@ -131,6 +133,7 @@ export class World {
     const granted = [...log.leases].filter((id) => !this.history.leases.has(id));
     this.history.commit(log, this.storage.rows);
     checkOrder(this.engine.state, waiting, granted, this.nowMs);
+    this.changed = log.metas.length > 0;
     this.#mutant?.afterCommit?.(this);
     this.answers.committed(done.outcomes, this);
     committed?.(done.value);
