@@ -12,14 +12,9 @@ import { cancelTask, completeTask, failTask, progressTask, replayTask, submitTas
 export type Decision = Result<PoolOutput | 'parked', FleetError>;
 
 /**
- * Decides one command: pure in (state, command, context). A refusal changes nothing but what was observed of agents'
- * liveness on the way. Every command ends settled: nothing that could be served is left waiting.
+ * Frames any change of the state: what was due by the clock happens first, what became possible happens last. So every
+ * command ends settled: nothing that could be served is left waiting.
  */
-export function decide(step: Step, command: PoolCommand, idempotency: IdempotencyRef | null = null): Decision {
-  return within(step, () => route(step, command, idempotency));
-}
-
-/** Frames any change of the state: what was due by the clock happens first, what became possible happens last. */
 export function within<T>(step: Step, change: () => T): T {
   const self = step.caller?.agentId === undefined ? undefined : step.state.agents.get(step.caller.agentId);
   // The caller's own sign of life comes before any judgement of silence.
@@ -36,7 +31,11 @@ export function within<T>(step: Step, change: () => T): T {
   return result;
 }
 
-function route(step: Step, command: PoolCommand, idempotency: IdempotencyRef | null): Decision {
+/**
+ * Decides one command, inside `within`: pure in (state, command, context). A refusal changes nothing but what was observed of
+ * agents' liveness on the way.
+ */
+export function decide(step: Step, command: PoolCommand, idempotency: IdempotencyRef | null = null): Decision {
   switch (command.type) {
     case 'registerAgent':
       return registerAgent(step, command);
