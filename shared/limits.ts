@@ -73,8 +73,9 @@ export const LIMITS = {
   idempotencyTtlMs: 86_400_000,
   idempotencyPerShard: 1_000_000,
   idempotencyKeyChars: 255,
-  /** Rows one pruning step removes; the alarm comes back for more. */
-  pruneStep: 500,
+  /** Rows of each kind that one pruning step removes, in some milliseconds; the alarm comes back for more after a rest. */
+  pruneStep: 1_000,
+  pruneRestMs: 50,
 
   /** Registry counters follow an acknowledged change within 500 ms; this leaves room for two tries. */
   summaryDelayMs: 100,

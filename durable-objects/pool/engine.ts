@@ -57,7 +57,7 @@ export class PoolEngine {
   constructor(storage: PoolStorage, env: EngineEnv, fleet: string, home: Home, config: ShardConfig) {
     this.#storage = storage;
     this.#env = env;
-    this.#answers = new IdempotentAnswers(storage, env.nowMs, (atMs) => this.#armPrune(atMs));
+    this.#answers = new IdempotentAnswers(storage, env.nowMs, (atMs) => this.#armPrune(atMs + LIMITS.sweepIntervalMs));
     const snapshot = storage.load();
     if (
       snapshot !== null &&
@@ -99,8 +99,7 @@ export class PoolEngine {
       addTask(state, task);
     state.letIn.clear();
     for (const [status, n] of Object.entries(snapshot.ended) as [TaskStatus, number][]) state.taskCounts[status] += n;
-    state.timers.push({ atMs: this.#prunedAtMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
-    state.pruneArmed = true;
+    this.#armPrune(this.#prunedAtMs + LIMITS.sweepIntervalMs);
   }
 
   /** After construction: says who is still connected, before anything is judged. Emits events, so it runs inside a transaction. */
@@ -124,6 +123,7 @@ export class PoolEngine {
   ): { readonly answers: readonly Answer[]; readonly outcomes: readonly Outcome[] } {
     const answers: Answer[] = [];
     const outcomes: Outcome[] = [];
+    this.#answers.read(requests.flatMap(({ idempotency }) => idempotency ?? []));
     for (const request of requests) {
       const by = request.requestId === undefined ? caller : { ...caller, requestId: request.requestId };
       const known = request.idempotency === undefined ? null : this.#answers.recall(request.idempotency);
@@ -282,7 +282,8 @@ export class PoolEngine {
       requestId: caller.requestId,
       entries: step.events.map((e) => ('why' in e ? [e.type, subjectOf(e), e.why] : [e.type, subjectOf(e)])),
     });
-    if (step.changes.leases.size > 0 || step.changes.tasks.size > 0) this.#armPrune(step.nowMs);
+    // What is over the numbers kept does not wait for the oldest row's time.
+    if (step.changes.leases.size > 0 || step.changes.tasks.size > 0) this.#armPrune(step.nowMs + LIMITS.sweepIntervalMs);
     return { value, outcomes };
   }
 
@@ -322,10 +323,12 @@ export class PoolEngine {
     return { type: 'waiterDone', waiterId: waiter.id, reply };
   }
 
-  #armPrune(nowMs: number): void {
-    if (this.state.pruneArmed) return;
-    this.state.pruneArmed = true;
-    this.state.timers.push({ atMs: nowMs + LIMITS.sweepIntervalMs, kind: 'prune', id: '' });
+  /** An earlier pruning than the one that is due takes its place. */
+  #armPrune(atMs: number): void {
+    const { state } = this;
+    if (state.pruneDueMs !== null && state.pruneDueMs <= atMs) return;
+    state.pruneDueMs = atMs;
+    state.timers.push({ atMs, kind: 'prune', id: '' });
   }
 
   /** Removes old rows; answers whether there were any. */
@@ -334,10 +337,8 @@ export class PoolEngine {
     const pruned = this.#storage.prune(nowMs, LIMITS.pruneStep);
     for (const [status, n] of Object.entries(pruned.tasks) as [TaskStatus, number][]) this.state.taskCounts[status] -= n;
     if (pruned.nextAtMs === null) return pruned.rows > 0;
-    this.state.pruneArmed = true;
     // Full steps follow one another soon; otherwise once the next row is due, but not for each row by itself.
-    const restMs = pruned.rows >= LIMITS.pruneStep ? 100 : LIMITS.sweepIntervalMs;
-    this.state.timers.push({ atMs: Math.max(pruned.nextAtMs, nowMs + restMs), kind: 'prune', id: '' });
+    this.#armPrune(pruned.more ? nowMs + LIMITS.pruneRestMs : Math.max(pruned.nextAtMs, nowMs + LIMITS.sweepIntervalMs));
     return pruned.rows > 0;
   }
 

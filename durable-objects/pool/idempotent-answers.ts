@@ -3,7 +3,7 @@ import { invalidState, type FleetError } from '../../shared/errors.ts';
 import { utf8Bytes } from '../../shared/json.ts';
 import { err } from '../../shared/result.ts';
 import type { IdempotencyRef, PoolReply } from '../../shared/rpc.ts';
-import type { PoolStorage } from './storage.ts';
+import type { PoolStorage, StoredAnswer } from './storage.ts';
 
 /** A key passed on to other shards is skipped here for this long; the router clears it sooner when all of them refused. */
 const PASSED_TTL_MS = 60_000;
@@ -22,22 +22,36 @@ const PASSABLE: ReadonlySet<FleetError['kind']> = new Set(['no_capacity', 'queue
  * answers that changed state are kept, and refusals that were passed on to another shard.
  */
 export class IdempotentAnswers {
-  readonly #storage: Pick<PoolStorage, 'answer' | 'putAnswer'>;
+  readonly #storage: Pick<PoolStorage, 'answers' | 'putAnswer'>;
   readonly #nowMs: () => number;
   readonly #onKept: (atMs: number) => void;
   /** Keys whose first call still waits, with its body: memory only, like the wait itself. */
   readonly #waiting = new Map<string, string>();
+  /** What is kept of the keys of the call that is being worked on, read at once. */
+  #read: Map<string, StoredAnswer | null> = new Map();
 
-  constructor(storage: Pick<PoolStorage, 'answer' | 'putAnswer'>, nowMs: () => number, onKept: (atMs: number) => void) {
+  constructor(storage: Pick<PoolStorage, 'answers' | 'putAnswer'>, nowMs: () => number, onKept: (atMs: number) => void) {
     this.#storage = storage;
     this.#nowMs = nowMs;
     this.#onKept = onKept;
   }
 
+  /** Reads what is kept of many keys; holds until the next call. */
+  read(refs: readonly IdempotencyRef[]): void {
+    const keys = refs.map(({ key }) => key);
+    const found = keys.length === 0 ? null : this.#storage.answers(keys);
+    this.#read = new Map(keys.map((key) => [key, found?.get(key) ?? null]));
+  }
+
+  #stored(key: string): StoredAnswer | null {
+    const read = this.#read.get(key);
+    return read === undefined ? (this.#storage.answers([key]).get(key) ?? null) : read;
+  }
+
   /** The kept answer of a key, or null when the request is new. */
   recall(ref: IdempotencyRef): PoolReply | null {
     const waitingHash = this.#waiting.get(ref.key);
-    const stored = waitingHash === undefined ? this.#storage.answer(ref.key) : null;
+    const stored = waitingHash === undefined ? this.#stored(ref.key) : null;
     const ttlMs = stored?.state === 'passed' ? PASSED_TTL_MS : LIMITS.idempotencyTtlMs;
     if (waitingHash === undefined && (stored === null || this.#nowMs() - stored.atMs > ttlMs)) return null;
     if ((waitingHash ?? stored?.bodyHash) !== ref.bodyHash) {
@@ -65,7 +79,9 @@ export class IdempotentAnswers {
     const state = answer.ok ? 'done' : 'passed';
     const text = JSON.stringify(answer);
     const kept = utf8Bytes(text) <= ANSWER_BYTES_MAX ? text : JSON.stringify(TOO_LARGE_TO_KEEP);
-    this.#storage.putAnswer(ref.key, { bodyHash: ref.bodyHash, state, answer: kept, atMs });
+    const stored: StoredAnswer = { bodyHash: ref.bodyHash, state, answer: kept, atMs };
+    this.#storage.putAnswer(ref.key, stored);
+    this.#read.set(ref.key, stored);
     this.#onKept(atMs);
   }
 

@@ -120,9 +120,13 @@ export class MemoryPoolStorage implements PoolStorage {
       .slice(0, limit);
   }
 
-  answer(key: string): StoredAnswer | null {
-    const text = this.#answers.get(key);
-    return text === undefined ? null : (JSON.parse(text) as StoredAnswer);
+  answers(keys: readonly string[]): ReadonlyMap<string, StoredAnswer> {
+    return new Map(
+      keys.flatMap((key): [string, StoredAnswer][] => {
+        const text = this.#answers.get(key);
+        return text === undefined ? [] : [[key, JSON.parse(text) as StoredAnswer]];
+      }),
+    );
   }
 
   putAnswer(key: string, answer: StoredAnswer): void {
@@ -130,7 +134,7 @@ export class MemoryPoolStorage implements PoolStorage {
   }
 
   forgetAnswers(keys: readonly string[]): void {
-    for (const key of keys) if (this.answer(key)?.state === 'passed') this.#answers.delete(key);
+    for (const [key, answer] of this.answers(keys)) if (answer.state === 'passed') this.#answers.delete(key);
   }
 
   audit(row: AuditRow): void {
@@ -161,7 +165,8 @@ export class MemoryPoolStorage implements PoolStorage {
     for (const { key } of oldAnswers) this.#answers.delete(key);
     const gone = new Set<unknown>([...drop, ...oldLeases, ...oldAnswers]);
     const left = [...ended, ...leases, ...answers].filter((x) => !gone.has(x)).map((x) => x.at);
-    return { tasks: removed, rows: gone.size, nextAtMs: left.length === 0 ? null : Math.min(...left) };
+    const more = [drop, oldLeases, oldAnswers].some((removed) => removed.length === step);
+    return { tasks: removed, rows: gone.size, more, nextAtMs: left.length === 0 ? null : Math.min(...left) };
   }
 }
 
@@ -174,6 +179,6 @@ function replace(map: Map<string, string>, by: ReadonlyMap<string, string>): voi
 function overdue<T extends { readonly at: number }>(items: readonly T[], nowMs: number, keep: number, step: number): T[] {
   const sorted = items.toSorted((a, b) => a.at - b.at);
   const due = sorted.filter((x) => x.at <= nowMs).slice(0, step);
-  const over = Math.min(step, Math.max(0, items.length - keep - due.length));
+  const over = Math.max(0, Math.min(step, items.length - keep) - due.length);
   return [...due, ...sorted.filter((x) => x.at > nowMs).slice(0, over)];
 }

@@ -4,6 +4,7 @@ import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import type { SqlDatabase } from '../lib/sql.ts';
 import type { Changes } from './core/changes.ts';
 import { ENDED, type AgentRecord, type BlobKind, type LeaseRecord, type TaskRecord } from './core/records.ts';
+import { PendingRows } from './pending-rows.ts';
 import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer } from './storage.ts';
 
 type Row = Record<string, string | number | null>;
@@ -14,16 +15,33 @@ type KeptAudit = Omit<AuditRow, 'entries'> & { readonly entries: AuditRow['entri
 /** Changes that one audit row tells of; a row stays far below the platform's 2 MB. */
 const AUDIT_ENTRIES_MAX = 1_000;
 
+/** How rows that waited go into their tables: the parameter is a JSON array of them. */
+const WRITE = {
+  leases: `INSERT OR REPLACE INTO leases (id, ended_at_ms, data)
+    SELECT value->>'$.id', value->>'$.endedAtMs', value FROM json_each(?)`,
+  tasks: `INSERT OR REPLACE INTO tasks (id, status, expires_at_ms, data)
+    SELECT value->>'$.id', value->>'$.status', value->>'$.completedAtMs' + value->>'$.resultTtlMs', value FROM json_each(?)`,
+  answers: `INSERT OR REPLACE INTO idempotency (key, body_hash, state, answer, at_ms)
+    SELECT value->>'$.key', value->>'$.bodyHash', value->>'$.state', value->'$.answer', value->>'$.atMs' FROM json_each(?)`,
+  audit: `INSERT INTO audit (at_ms, actor, action, request_id, entries)
+    SELECT value->>'$.atMs', value->>'$.actor', value->>'$.action', value->>'$.requestId', value->'$.entries' FROM json_each(?)`,
+} as const;
+
 /**
  * The rows of a shard in the object's own SQLite. Records are JSON beside the few columns that are searched by.
  *
- * What every step would write again, the shard's own record and the audit rows of one call, is kept back and written once
- * by `flush`, which belongs at the end of each transaction that wrote.
+ * What a group of steps writes one by one is kept back, read from there meanwhile, and written in a few statements by
+ * `flush`, which belongs at the end of each transaction that wrote.
  */
 export class SqlitePoolStorage implements PoolStorage {
   readonly #sql: SqlDatabase;
   #meta: ShardMeta | null = null;
   #audit: KeptAudit[] = [];
+  readonly #leases = new PendingRows();
+  readonly #tasks = new PendingRows();
+  readonly #answers = new PendingRows();
+  /** Rows above the number kept that a row of prunings has still to remove; null between two of them. */
+  #excess: Excess | null = null;
 
   constructor(sql: SqlDatabase) {
     this.#sql = sql;
@@ -76,24 +94,8 @@ export class SqlitePoolStorage implements PoolStorage {
     for (const [id, agent] of changes.agents)
       if (!changes.newAgents.has(id)) sql.exec('UPDATE agents SET state = ? WHERE id = ?', stateOf(agent), id);
     for (const id of changes.removedAgents) sql.exec('DELETE FROM agents WHERE id = ?', id);
-    for (const lease of changes.leases.values()) {
-      sql.exec(
-        'INSERT OR REPLACE INTO leases (id, ended_at_ms, data) VALUES (?, ?, ?)',
-        lease.id,
-        lease.endedAtMs,
-        JSON.stringify(lease),
-      );
-    }
-    for (const task of changes.tasks.values()) {
-      const expiresAtMs = task.completedAtMs === null ? null : task.completedAtMs + task.resultTtlMs;
-      sql.exec(
-        'INSERT OR REPLACE INTO tasks (id, status, expires_at_ms, data) VALUES (?, ?, ?, ?)',
-        task.id,
-        task.status,
-        expiresAtMs,
-        JSON.stringify(task),
-      );
-    }
+    for (const lease of changes.leases.values()) this.#leases.set(lease.id, JSON.stringify(lease));
+    for (const task of changes.tasks.values()) this.#tasks.set(task.id, JSON.stringify(task));
     for (const blob of changes.blobs) {
       if (blob.json === null) sql.exec('DELETE FROM task_blobs WHERE task_id = ? AND kind = ?', blob.taskId, blob.kind);
       else
@@ -108,29 +110,24 @@ export class SqlitePoolStorage implements PoolStorage {
       this.#sql.exec('INSERT OR REPLACE INTO meta (id, data) VALUES (1, ?)', JSON.stringify(this.#meta));
       this.#meta = null;
     }
+    for (const rows of this.#leases.drain()) this.#sql.exec(WRITE.leases, rows);
+    for (const rows of this.#tasks.drain()) this.#sql.exec(WRITE.tasks, rows);
+    for (const rows of this.#answers.drain()) this.#sql.exec(WRITE.answers, rows);
     if (this.#audit.length === 0) return;
-    const rows = this.#audit;
+    const told = new PendingRows();
+    for (const [i, row] of this.#audit.entries()) told.set(String(i), JSON.stringify(row));
     this.#audit = [];
-    for (const row of rows) {
-      this.#sql.exec(
-        'INSERT INTO audit (at_ms, actor, action, request_id, entries) VALUES (?, ?, ?, ?, ?)',
-        row.atMs,
-        row.actor,
-        row.action,
-        row.requestId,
-        JSON.stringify(row.entries),
-      );
-    }
+    for (const rows of told.drain()) this.#sql.exec(WRITE.audit, rows);
   }
 
   lease(id: string): LeaseRecord | null {
-    const row = this.#all<{ data: string }>('SELECT data FROM leases WHERE id = ?', id)[0];
-    return row === undefined ? null : (JSON.parse(row.data) as LeaseRecord);
+    const text = this.#leases.get(id) ?? this.#all<{ data: string }>('SELECT data FROM leases WHERE id = ?', id)[0]?.data;
+    return text === undefined ? null : (JSON.parse(text) as LeaseRecord);
   }
 
   task(id: string): TaskRecord | null {
-    const row = this.#all<{ data: string }>('SELECT data FROM tasks WHERE id = ?', id)[0];
-    return row === undefined ? null : (JSON.parse(row.data) as TaskRecord);
+    const text = this.#tasks.get(id) ?? this.#all<{ data: string }>('SELECT data FROM tasks WHERE id = ?', id)[0]?.data;
+    return text === undefined ? null : (JSON.parse(text) as TaskRecord);
   }
 
   blob(taskId: string, kind: BlobKind): JsonText | null {
@@ -140,6 +137,7 @@ export class SqlitePoolStorage implements PoolStorage {
   }
 
   tasks(status: TaskStatus | null, after: string | null, limit: number): readonly TaskRecord[] {
+    this.flush();
     const rows =
       status === null
         ? this.#all<{ data: string }>('SELECT data FROM tasks WHERE id > ? ORDER BY id LIMIT ?', after ?? '', limit)
@@ -152,27 +150,36 @@ export class SqlitePoolStorage implements PoolStorage {
     return rows.map((row) => JSON.parse(row.data) as TaskRecord);
   }
 
-  answer(key: string): StoredAnswer | null {
-    const row = this.#all<{ body_hash: string; state: 'done' | 'passed'; answer: string; at_ms: number }>(
-      'SELECT * FROM idempotency WHERE key = ?',
-      key,
-    )[0];
-    return row === undefined ? null : { bodyHash: row.body_hash, state: row.state, answer: row.answer, atMs: row.at_ms };
+  answers(keys: readonly string[]): ReadonlyMap<string, StoredAnswer> {
+    const found = new Map<string, StoredAnswer>();
+    const asked = keys.filter((key) => {
+      const waits = this.#answers.get(key);
+      if (waits === undefined) return true;
+      const { bodyHash, state, atMs, answer } = JSON.parse(waits) as Omit<StoredAnswer, 'answer'> & { readonly answer: unknown };
+      found.set(key, { bodyHash, state, atMs, answer: JSON.stringify(answer) });
+      return false;
+    });
+    if (asked.length === 0) return found;
+    const rows = this.#all<{ key: string; body_hash: string; state: 'done' | 'passed'; answer: string; at_ms: number }>(
+      'SELECT * FROM idempotency WHERE key IN (SELECT value FROM json_each(?))',
+      JSON.stringify(asked),
+    );
+    for (const row of rows)
+      found.set(row.key, { bodyHash: row.body_hash, state: row.state, answer: row.answer, atMs: row.at_ms });
+    return found;
   }
 
-  putAnswer(key: string, answer: StoredAnswer): void {
-    this.#sql.exec(
-      'INSERT OR REPLACE INTO idempotency (key, body_hash, state, answer, at_ms) VALUES (?, ?, ?, ?, ?)',
-      key,
-      answer.bodyHash,
-      answer.state,
-      answer.answer,
-      answer.atMs,
-    );
+  putAnswer(key: string, { bodyHash, state, answer, atMs }: StoredAnswer): void {
+    // The answer is JSON text already, so it goes in as it is and not as a string of it.
+    this.#answers.set(key, `${JSON.stringify({ key, bodyHash, state, atMs }).slice(0, -1)},"answer":${answer}}`);
   }
 
   forgetAnswers(keys: readonly string[]): void {
-    for (const key of keys) this.#sql.exec("DELETE FROM idempotency WHERE key = ? AND state = 'passed'", key);
+    this.flush();
+    this.#sql.exec(
+      "DELETE FROM idempotency WHERE state = 'passed' AND key IN (SELECT value FROM json_each(?))",
+      JSON.stringify(keys),
+    );
   }
 
   /** Steps of one call that do the same are one row: a batch of 256 releases is told once, with 256 entries. */
@@ -188,31 +195,47 @@ export class SqlitePoolStorage implements PoolStorage {
       this.#audit.push({ ...row, entries: row.entries.slice(at, at + AUDIT_ENTRIES_MAX) });
   }
 
+  /**
+   * What is over the numbers kept is counted once for a row of full steps: with a million rows a count takes as long as
+   * removing some thousand of them.
+   */
   prune(nowMs: number, step: number): Pruned {
-    const tasks = this.#pruneTasks(nowMs, step);
-    const leases = this.#pruneByAge(
-      'leases',
-      'id',
-      'ended_at_ms',
-      nowMs - LIMITS.allocationRetentionMs,
-      LIMITS.endedAllocationsPerShard,
-      step,
-    );
-    const answers = this.#pruneByAge(
-      'idempotency',
-      'key',
-      'at_ms',
-      nowMs - LIMITS.idempotencyTtlMs,
-      LIMITS.idempotencyPerShard,
-      step,
-    );
-    const rows = Object.values(tasks).reduce((a, b) => a + b, 0) + leases + answers;
+    this.flush();
+    this.#excess ??= {
+      tasks: this.#count('tasks', 'expires_at_ms') - LIMITS.endedTasksPerShard,
+      leases: this.#count('leases', 'ended_at_ms') - LIMITS.endedAllocationsPerShard,
+      answers: this.#count('idempotency', 'at_ms') - LIMITS.idempotencyPerShard,
+    };
+    const excess = this.#excess;
+    const tasks: Partial<Record<TaskStatus, number>> = {};
+    const oldTasks = this.#oldest(['tasks', 'id', 'expires_at_ms'], nowMs, excess.tasks, step);
+    const gone = this.#remove<{ status: TaskStatus }>(['tasks', 'id', 'status'], oldTasks);
+    for (const { status } of gone) {
+      if (!ENDED.has(status)) throw new Error(`a live task with an expiry: ${status}`);
+      tasks[status] = (tasks[status] ?? 0) + 1;
+    }
+    this.#remove(['task_blobs', 'task_id', 'task_id'], oldTasks);
+    const leasesBeforeMs = nowMs - LIMITS.allocationRetentionMs;
+    const oldLeases = this.#oldest(['leases', 'id', 'ended_at_ms'], leasesBeforeMs, excess.leases, step);
+    this.#remove(['leases', 'id', 'id'], oldLeases);
+    const oldAnswers = this.#oldest(['idempotency', 'key', 'at_ms'], nowMs - LIMITS.idempotencyTtlMs, excess.answers, step);
+    this.#remove(['idempotency', 'key', 'key'], oldAnswers);
+
+    const removed = [oldTasks.length, oldLeases.length, oldAnswers.length];
+    this.#excess = removed.includes(step)
+      ? {
+          tasks: excess.tasks - oldTasks.length,
+          leases: excess.leases - oldLeases.length,
+          answers: excess.answers - oldAnswers.length,
+        }
+      : null;
     const next = [
       this.#min('SELECT min(expires_at_ms) AS at FROM tasks WHERE expires_at_ms IS NOT NULL', 0),
       this.#min('SELECT min(ended_at_ms) AS at FROM leases WHERE ended_at_ms IS NOT NULL', LIMITS.allocationRetentionMs),
       this.#min('SELECT min(at_ms) AS at FROM idempotency', LIMITS.idempotencyTtlMs),
     ].filter((at) => at !== null);
-    return { tasks, rows, nextAtMs: next.length === 0 ? null : Math.min(...next) };
+    const rows = removed.reduce((a, b) => a + b, 0);
+    return { tasks, rows, more: removed.includes(step), nextAtMs: next.length === 0 ? null : Math.min(...next) };
   }
 
   #min(query: string, ageMs: number): number | null {
@@ -220,58 +243,39 @@ export class SqlitePoolStorage implements PoolStorage {
     return at === null ? null : at + ageMs;
   }
 
-  #pruneTasks(nowMs: number, step: number): Partial<Record<TaskStatus, number>> {
-    const removed: Partial<Record<TaskStatus, number>> = {};
-    const over = Math.max(
-      0,
-      this.#count('SELECT count(*) AS n FROM tasks WHERE expires_at_ms IS NOT NULL') - LIMITS.endedTasksPerShard,
-    );
-    const due = this.#all<{ id: string; status: TaskStatus }>(
-      'SELECT id, status FROM tasks WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?',
-      nowMs,
-      step,
-    );
-    const extra = this.#all<{ id: string; status: TaskStatus }>(
-      'SELECT id, status FROM tasks WHERE expires_at_ms > ? ORDER BY expires_at_ms LIMIT ?',
-      nowMs,
-      Math.min(step, Math.max(0, over - due.length)),
-    );
-    for (const row of [...due, ...extra]) {
-      if (!ENDED.has(row.status)) throw new Error(`a live task with an expiry: ${row.id}`);
-      this.#sql.exec('DELETE FROM tasks WHERE id = ?', row.id);
-      this.#sql.exec('DELETE FROM task_blobs WHERE task_id = ?', row.id);
-      removed[row.status] = (removed[row.status] ?? 0) + 1;
-    }
-    return removed;
-  }
-
-  #pruneByAge(
-    table: 'leases' | 'idempotency',
-    key: 'id' | 'key',
-    column: 'ended_at_ms' | 'at_ms',
-    beforeMs: number,
-    keep: number,
-    step: number,
-  ): number {
-    const keys = (where: string, limit: number, ...params: number[]): { id: string }[] =>
+  /** Keys of at most `step` rows: those past their age first, then the oldest of those over the number kept. */
+  #oldest([table, key, column]: readonly [string, string, string], beforeMs: number, over: number, step: number): string[] {
+    const keys = (where: string, limit: number): string[] =>
       limit <= 0
         ? []
-        : this.#all<{ id: string }>(
-            `SELECT ${key} AS id FROM ${table} WHERE ${where} ORDER BY ${column} LIMIT ?`,
-            ...params,
+        : this.#all<{ key: string }>(
+            `SELECT ${key} AS key FROM ${table} WHERE ${where} ORDER BY ${column} LIMIT ?`,
+            beforeMs,
             limit,
-          );
-    const over = this.#count(`SELECT count(*) AS n FROM ${table} WHERE ${column} IS NOT NULL`) - keep;
-    const due = keys(`${column} <= ?`, step, beforeMs);
+          ).map((row) => row.key);
+    const due = keys(`${column} <= ?`, step);
     // What its age has removed no longer counts against the number.
-    const gone = [...due, ...keys(`${column} > ?`, Math.min(step, over - due.length), beforeMs)];
-    for (const { id } of gone) this.#sql.exec(`DELETE FROM ${table} WHERE ${key} = ?`, id);
-    return gone.length;
+    return [...due, ...keys(`${column} > ?`, Math.min(step, over) - due.length)];
   }
 
-  #count(query: string): number {
-    return this.#all<{ n: number }>(query)[0]?.n ?? 0;
+  #remove<T extends Row>([table, key, told]: readonly [string, string, string], keys: readonly string[]): readonly T[] {
+    if (keys.length === 0) return [];
+    return this.#all<T>(
+      `DELETE FROM ${table} WHERE ${key} IN (SELECT value FROM json_each(?)) RETURNING ${told}`,
+      JSON.stringify(keys),
+    );
   }
+
+  #count(table: string, column: string): number {
+    return this.#all<{ n: number }>(`SELECT count(*) AS n FROM ${table} WHERE ${column} IS NOT NULL`)[0]?.n ?? 0;
+  }
+}
+
+/** Negative while there are fewer rows than are kept. */
+interface Excess {
+  readonly tasks: number;
+  readonly leases: number;
+  readonly answers: number;
 }
 
 function stateOf(agent: AgentRecord): string {

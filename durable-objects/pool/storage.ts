@@ -49,6 +49,8 @@ export interface Pruned {
   /** Ended tasks removed, by status, so that counters stay equal to a recount. */
   readonly tasks: Partial<Record<TaskStatus, number>>;
   readonly rows: number;
+  /** A step's worth was removed of some kind, so there may be more of it. */
+  readonly more: boolean;
   /** When the next row becomes removable, or null. */
   readonly nextAtMs: number | null;
 }
@@ -66,7 +68,9 @@ export interface PoolStorage {
   blob(taskId: string, kind: BlobKind): JsonText | null;
   /** Tasks with an id above `after`, ascending, live and ended. */
   tasks(status: TaskStatus | null, after: string | null, limit: number): readonly TaskRecord[];
-  answer(key: string): StoredAnswer | null;
+  /** The kept answers among these keys. */
+  answers(keys: readonly string[]): ReadonlyMap<string, StoredAnswer>;
+  /** `answer.answer` is JSON text. */
   putAnswer(key: string, answer: StoredAnswer): void;
   forgetAnswers(keys: readonly string[]): void;
   audit(row: AuditRow): void;

@@ -5,7 +5,7 @@ import type { AgentRecord, LeaseRecord, TaskRecord } from '../../durable-objects
 import { MemoryPoolStorage } from '../../durable-objects/pool/memory-storage.ts';
 import { POOL_MIGRATIONS } from '../../durable-objects/pool/migrations.ts';
 import { SqlitePoolStorage } from '../../durable-objects/pool/sqlite-storage.ts';
-import type { PoolStorage, ShardMeta } from '../../durable-objects/pool/storage.ts';
+import type { PoolStorage, ShardMeta, StoredAnswer } from '../../durable-objects/pool/storage.ts';
 import { makeId } from '../../shared/ids.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { JsonText } from '../../shared/schemas/common.ts';
@@ -129,17 +129,22 @@ const makers: Record<string, () => PoolStorage> = {
 describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
   let storage: PoolStorage;
   const write = (what: Parameters<typeof changes>[0], m: ShardMeta = meta): void => storage.write(changes(what), m);
+  const answerOf = (key: string): StoredAnswer | null => storage.answers([key]).get(key) ?? null;
+
   beforeEach(() => {
     storage = make();
   });
 
   it('holds nothing before the first write', () => {
     expect(storage.load()).toBeNull();
-    expect([storage.lease(leaseId(1)), storage.task(taskId(1)), storage.blob(taskId(1), 'payload'), storage.answer('k')]).toEqual(
-      [null, null, null, null],
-    );
+    expect([storage.lease(leaseId(1)), storage.task(taskId(1)), storage.blob(taskId(1), 'payload'), answerOf('k')]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ]);
     expect(storage.tasks(null, null, 10)).toEqual([]);
-    expect(storage.prune(START_MS, 10)).toEqual({ tasks: {}, rows: 0, nextAtMs: null });
+    expect(storage.prune(START_MS, 10)).toEqual({ tasks: {}, rows: 0, more: false, nextAtMs: null });
   });
 
   it('gives back what was written, in order of id, without what has ended or left', () => {
@@ -247,9 +252,46 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
     storage.putAnswer('settled', answer('passed'));
     storage.putAnswer('settled', answer('done', START_MS + 1, '"later"'));
     storage.forgetAnswers(['done', 'passed', 'settled', 'unknown']);
-    expect(storage.answer('done')).toEqual(answer('done'));
-    expect(storage.answer('passed')).toBeNull();
-    expect(storage.answer('settled')).toEqual(answer('done', START_MS + 1, '"later"'));
+    expect(answerOf('done')).toEqual(answer('done'));
+    expect(answerOf('passed')).toBeNull();
+    expect(answerOf('settled')).toEqual(answer('done', START_MS + 1, '"later"'));
+  });
+
+  it('gives back what callers wrote as it was, whatever it is', () => {
+    const nasty = ['\u{1F600}', '\ud800', '\u0000', '"\\\'', '\u2028', "'; DROP TABLE leases; --", '[1,{"$.id":2}]', 'ünï'];
+    const metadata = JSON.stringify({ nasty, deep: JSON.parse('['.repeat(60) + ']'.repeat(60)) as unknown, number: 1.5e-7 });
+    const records = nasty.map((text, n) => lease(n, { metadata: JSON.stringify(text) }));
+    const failed = task(1, { error: { code: 'x', message: nasty.join('') } });
+    write({ leases: [...records, lease(99, { metadata })], tasks: [failed] });
+    for (const [n, text] of nasty.entries()) {
+      storage.putAnswer(`key ${text}`, {
+        bodyHash: 'h',
+        state: 'done',
+        answer: JSON.stringify({ [text]: [text, 0.1, null] }),
+        atMs: n,
+      });
+    }
+    const check = (): void => {
+      for (const [n, record] of records.entries()) expect(storage.lease(leaseId(n))).toEqual(record);
+      expect(storage.lease(leaseId(99))?.metadata).toBe(metadata);
+      expect(storage.task(taskId(1))).toEqual(failed);
+      for (const text of nasty.filter((one) => one !== '\ud800' && one !== '\u0000'))
+        expect(answerOf(`key ${text}`)?.answer).toBe(JSON.stringify({ [text]: [text, 0.1, null] }));
+    };
+    check();
+    // Once more after the end of the transaction, from the rows themselves.
+    expect(storage.load()?.leases).toHaveLength(nasty.length + 1);
+    check();
+  });
+
+  it('takes many rows and large ones in one transaction', () => {
+    const metadata = JSON.stringify('☃'.repeat(300_000));
+    write({ leases: Array.from({ length: 3_000 }, (__, n) => lease(n, n % 1_000 === 0 ? { metadata } : {})) });
+    const answer = JSON.stringify('x'.repeat(1_800_000));
+    storage.putAnswer('large', { bodyHash: 'h', state: 'done', answer, atMs: 1 });
+    expect(storage.load()?.leases).toHaveLength(3_000);
+    expect(storage.lease(leaseId(2_000))?.metadata).toBe(metadata);
+    expect(answerOf('large')?.answer).toBe(answer);
   });
 
   it('an audit row may tell of any number of changes', () => {
@@ -285,17 +327,18 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
       });
       put('old', START_MS);
       put('young', START_MS + 1);
-      expect(storage.prune(START_MS + day - 1, 100)).toEqual({ tasks: {}, rows: 0, nextAtMs: START_MS + day });
+      expect(storage.prune(START_MS + day - 1, 100)).toEqual({ tasks: {}, rows: 0, more: false, nextAtMs: START_MS + day });
       expect(storage.prune(START_MS + day, 100)).toEqual({
         tasks: { succeeded: 1, dead: 1 },
         rows: 4,
+        more: false,
         nextAtMs: START_MS + day + 1,
       });
       expect(storage.tasks(null, null, 10).map((t) => t.id)).toEqual([taskId(1), taskId(3)]);
       expect([storage.blob(taskId(2), 'payload'), storage.blob(taskId(2), 'result')]).toEqual([null, null]);
       expect(storage.blob(taskId(3), 'result')).toBe('2');
       expect([1, 2, 3].map((n) => storage.lease(leaseId(n))?.id)).toEqual([leaseId(1), undefined, leaseId(3)]);
-      expect([storage.answer('old'), storage.answer('young')?.atMs]).toEqual([null, START_MS + 1]);
+      expect([answerOf('old'), answerOf('young')?.atMs]).toEqual([null, START_MS + 1]);
       expect(storage.load()?.ended).toEqual({ succeeded: 1 });
     });
 
@@ -306,11 +349,11 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
       });
       for (const n of [4, 2, 3, 1]) put(`k${n}`, START_MS + n);
       const lateMs = START_MS + 10 * LIMITS.allocationRetentionMs;
-      expect(storage.prune(lateMs, 3)).toMatchObject({ tasks: { succeeded: 3 }, rows: 9 });
+      expect(storage.prune(lateMs, 3)).toMatchObject({ tasks: { succeeded: 3 }, rows: 9, more: true });
       expect(storage.tasks(null, null, 10).map((t) => t.id)).toEqual([taskId(4)]);
       expect([1, 2, 3, 4].map((n) => storage.lease(leaseId(n)) !== null)).toEqual([false, false, false, true]);
-      expect([1, 2, 3, 4].map((n) => storage.answer(`k${n}`) !== null)).toEqual([false, false, false, true]);
-      expect(storage.prune(lateMs, 3)).toEqual({ tasks: { succeeded: 1 }, rows: 3, nextAtMs: null });
+      expect([1, 2, 3, 4].map((n) => answerOf(`k${n}`) !== null)).toEqual([false, false, false, true]);
+      expect(storage.prune(lateMs, 3)).toEqual({ tasks: { succeeded: 1 }, rows: 3, more: false, nextAtMs: null });
     });
 
     it('keeps the newest of too many, and counts what age has removed', () => {
@@ -327,7 +370,7 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
       const left = [1, 2, 3, 4, 5, 6].map((n) => [
         storage.task(taskId(n)) !== null,
         storage.lease(leaseId(n)) !== null,
-        storage.answer(`k${n}`) !== null,
+        answerOf(`k${n}`) !== null,
       ]);
       expect(left).toEqual([false, false, false, true, true, true].map((kept) => [kept, kept, kept]));
       expect([storage.task(taskId(99))?.status, storage.lease(leaseId(99))?.status]).toEqual(['queued', 'active']);

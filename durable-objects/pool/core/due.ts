@@ -38,8 +38,9 @@ function isLive(state: PoolState, timer: Timer): boolean {
       return record?.lifecycle === 'offline' && timer.atMs === (record.lostAtMs ?? 0) + LIMITS.offlineRetentionMs;
     }
     case 'sweep':
-    case 'prune':
       return true;
+    case 'prune':
+      return state.pruneDueMs === timer.atMs;
   }
 }
 
@@ -74,7 +75,7 @@ export function runDue(step: Step): { readonly prune: boolean } {
       fire(step, top);
       continue;
     }
-    step.state.pruneArmed = false;
+    step.state.pruneDueMs = null;
     prune = true;
   }
   return { prune };

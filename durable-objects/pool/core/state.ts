@@ -55,7 +55,8 @@ export interface PoolState {
   /** Last fencing token of the shard. One series for all agents: a token of one agent can never pass for another's. */
   lastFence: number;
   sweepArmed: boolean;
-  pruneArmed: boolean;
+  /** When old rows are next removed, or null. */
+  pruneDueMs: number | null;
 }
 
 export const emptyAgentCounts = (): AgentCounts =>
@@ -88,7 +89,7 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     nextGrantSeq: 1,
     lastFence: 0,
     sweepArmed: false,
-    pruneArmed: false,
+    pruneDueMs: null,
   };
 }
 

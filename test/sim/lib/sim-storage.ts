@@ -108,8 +108,8 @@ export class SimStorage implements PoolStorage {
       ],
       [
         'answers',
-        [...this.rows.answers.keys()].map((k) => this.answer(k)),
-        [...this.rows.answers.keys()].map((k) => mirror.answer(k)),
+        [...this.rows.answers.keys()].map((k) => this.answers([k]).get(k)),
+        [...this.rows.answers.keys()].map((k) => mirror.answers([k]).get(k)),
       ],
     ] as const;
     for (const [what, ours, theirs] of pairs)
@@ -196,7 +196,7 @@ export class SimStorage implements PoolStorage {
   tasks(status: TaskStatus | null, after: string | null, limit: number): readonly TaskRecord[] {
     return this.#inner.tasks(status, after, limit);
   }
-  answer(key: string): StoredAnswer | null {
-    return this.#inner.answer(key);
+  answers(keys: readonly string[]): ReadonlyMap<string, StoredAnswer> {
+    return this.#inner.answers(keys);
   }
 }

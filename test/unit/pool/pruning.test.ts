@@ -30,6 +30,26 @@ describe('pruning', () => {
     expect(h.storage.lease(lease.id)).toBeNull();
   });
 
+  it('P88: what is over the number kept goes soon, not when the oldest is a day old', () => {
+    const limits = LIMITS as { endedAllocationsPerShard: number; pruneStep: number };
+    const before = { ...limits };
+    Object.assign(limits, { endedAllocationsPerShard: 3, pruneStep: 2 });
+    try {
+      const h = new PoolHarness();
+      h.register({ liveness: 'none', endpoint: 'https://a.example/' });
+      const ids = Array.from({ length: 10 }, () => {
+        const lease = h.allocate();
+        h.advance(1);
+        h.do({ type: 'release', allocationId: lease.id, fencingToken: lease.fencingToken });
+        return lease.id;
+      });
+      h.advance(LIMITS.sweepIntervalMs + 10 * LIMITS.pruneRestMs);
+      expect(ids.map((id) => h.storage.lease(id) !== null)).toEqual(ids.map((_, i) => i >= 7));
+    } finally {
+      Object.assign(limits, before);
+    }
+  });
+
   it('P88: wakes that follow one another closely do not put pruning off', () => {
     const h = new PoolHarness();
     h.register({ liveness: 'none', endpoint: 'https://a.example/' });
