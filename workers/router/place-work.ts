@@ -3,6 +3,7 @@ import type { FleetError } from '../../shared/errors.ts';
 import { err, type Result } from '../../shared/result.ts';
 import type { PoolCommand, PoolReply, PoolRequest } from '../../shared/rpc.ts';
 import { whyAcrossRegions } from '../region/why.ts';
+import { executeAddressed, type AddressedItem } from './batches.ts';
 import type { RequestContext } from './context.ts';
 import { rememberOrders } from './idempotency.ts';
 import { callRegion, executeOne, PLACING_TIMEOUT_MS } from './region-calls.ts';
@@ -131,33 +132,73 @@ const hasFitting = (error: FleetError): boolean =>
  * everywhere. Answers in the order of the items.
  */
 export async function placeWork(context: RequestContext, items: readonly WorkItem[]): Promise<readonly Placed[]> {
+  return (await placeWorkAfter(context, [], items)).placed;
+}
+
+/**
+ * As `placeWork`, after what acts on things by their ids: agents that are given back are free for the work. What goes to
+ * a pool and region that work goes to as well shares its call, and so its commit.
+ */
+export async function placeWorkAfter(
+  context: RequestContext,
+  addressed: readonly AddressedItem[],
+  items: readonly WorkItem[],
+): Promise<{ readonly replies: readonly PoolReply[]; readonly placed: readonly Placed[] }> {
   const ordered = await rememberOrders(context, items);
   const journeys = ordered.map((item, i) => (item.ok ? new Journey(item.value) : Journey.refused(items[i] as WorkItem, item)));
+  const riders = addressed.map((item) => new Rider(item));
+  const firstGroups = groupByTarget(journeys.filter((journey) => journey.placed === null));
+  const rides = new Map(firstGroups.map((group) => [group, riders.filter((rider) => rider.goesWith(group))]));
+  const walks = riders.filter((rider) => ![...rides.values()].some((group) => group.includes(rider)));
+  const walked = await executeAddressed(
+    context,
+    walks.map(({ item }) => item),
+  );
+  for (const [i, rider] of walks.entries()) rider.reply = walked[i] ?? err(NO_ANSWER);
   for (
-    let open = journeys.filter((journey) => journey.placed === null);
-    open.length > 0;
-    open = open.filter((journey) => journey.placed === null)
+    let groups = firstGroups;
+    groups.length > 0;
+    groups = groupByTarget(journeys.filter((journey) => journey.placed === null))
   ) {
-    const groups = open.length === 1 ? [open] : groupByTarget(open);
-    await Promise.all(groups.map((group) => call(context, group)));
+    await Promise.all(groups.map((group) => call(context, group, rides.get(group) ?? [])));
   }
   await forgetMarks(context, journeys);
-  return journeys.map((journey) => journey.placed as Placed);
+  return {
+    replies: riders.map(({ reply }) => reply ?? err(NO_ANSWER)),
+    placed: journeys.map((journey) => journey.placed as Placed),
+  };
+}
+
+/** Something that acts on one thing by its id, and may share a call with work for the same pool. */
+class Rider {
+  readonly item: AddressedItem;
+  reply: PoolReply | null = null;
+
+  constructor(item: AddressedItem) {
+    this.item = item;
+  }
+
+  /** Not with what waits: its answer would wait as well. */
+  goesWith([first]: readonly Journey[]): boolean {
+    const { region, pool } = this.item.id;
+    return first !== undefined && first.step.waitMs === 0 && first.step.region === region && first.item.pool === pool;
+  }
 }
 
 /** What waits goes by itself: it must not hold back what does not. */
 function groupByTarget(journeys: readonly Journey[]): readonly (readonly Journey[])[] {
+  if (journeys.length === 1) return [journeys];
   const target = ({ step, item }: Journey): string => `${step.region}\n${item.pool}\n${step.waitMs > 0}`;
   return [...Map.groupBy(journeys, target).values()];
 }
 
-async function call(context: RequestContext, group: readonly Journey[]): Promise<void> {
+async function call(context: RequestContext, group: readonly Journey[], riders: readonly Rider[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
   const { item } = first;
   const { region } = first.step;
   const waitMs = Math.max(...group.map((journey) => journey.step.waitMs));
-  const requests = group.map((journey) => journey.request);
+  const requests = [...riders.map(({ item: rider }) => rider.request), ...group.map((journey) => journey.request)];
   const done =
     waitMs > 0
       ? withdrawOnLeave(
@@ -175,8 +216,9 @@ async function call(context: RequestContext, group: readonly Journey[]): Promise
       : binding.execute(context.caller, item.pool, null, requests),
   );
   done?.(called.ok);
+  for (const [i, rider] of riders.entries()) rider.reply = called.ok ? (called.value[i] ?? err(NO_ANSWER)) : called;
   for (const [i, journey] of group.entries()) {
-    const reply = called.ok ? called.value[i] : undefined;
+    const reply = called.ok ? called.value[riders.length + i] : undefined;
     journey.take(reply === undefined ? (called.ok ? err(NO_ANSWER) : called) : { ok: true, value: reply });
   }
 }

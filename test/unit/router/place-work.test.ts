@@ -219,6 +219,62 @@ describe('idempotency keys', () => {
   });
 });
 
+describe('a batch that gives back and takes', () => {
+  const release = (region: string, pool = 'coder') => ({
+    op: 'release',
+    id: allocationIn(region).id.replace('.coder.', `.${pool}.`),
+    fencingToken: 1,
+  });
+  const take = { op: 'allocate', pool: 'coder', region: 'eu-west-1' };
+  const calls = (h: Harness, region: keyof Harness['regions']) =>
+    h.regions[region].execute.mock.calls.map(([, pool, , requests]) => [pool, requests.map(({ command }) => command.type)]);
+  const both = (h: Harness): void => {
+    for (const [region, fake] of Object.entries(h.regions)) {
+      fake.execute.mockImplementation(async (_c, _p, _s, requests) =>
+        requests.map(({ command }) => (command.type === 'allocate' ? ok([allocationIn(region)]) : ok(allocationIn(region)))),
+      );
+    }
+  };
+  const results = async (h: Harness, operations: readonly object[]): Promise<readonly number[]> => {
+    const response = await h.call('POST', '/v1/allocations/batch', { body: { operations } });
+    return ((await bodyOf(response))['results'] as readonly { readonly status: number }[]).map(({ status }) => status);
+  };
+
+  it('is one call where both go to one pool, what is given back first', async () => {
+    const h = await harness();
+    both(h);
+    expect(await results(h, [take, release('eu-west-1'), take, release('eu-west-1')])).toEqual([201, 200, 201, 200]);
+    expect(calls(h, 'eu-west-1')).toEqual([['coder', ['release', 'release', 'allocate', 'allocate']]]);
+  });
+
+  it('goes first where nothing is taken, and alone where what is taken waits', async () => {
+    const h = await harness();
+    both(h);
+    expect(await results(h, [take, release('us-east-1'), release('eu-west-1', 'tester')])).toEqual([201, 200, 200]);
+    expect(calls(h, 'us-east-1')).toEqual([['coder', ['release']]]);
+    expect(calls(h, 'eu-west-1')).toEqual([
+      ['tester', ['release']],
+      ['coder', ['allocate']],
+    ]);
+    const waits = await harness();
+    both(waits);
+    const fleet = { residency: { allowed: ['eu-west-1'], enforcement: 'strict' } };
+    expect(await results(waits, [{ ...take, waitMs: 1_000, ...fleet }, release('eu-west-1')])).toEqual([201, 200]);
+    expect(calls(waits, 'eu-west-1')).toEqual([
+      ['coder', ['release']],
+      ['coder', ['allocate']],
+    ]);
+  });
+
+  it('a region that fails fails what only it could do; what is taken goes on', async () => {
+    const h = await harness();
+    both(h);
+    h.regions['eu-west-1'].execute.mockRejectedValue(LOST);
+    expect(await results(h, [take, release('eu-west-1')])).toEqual([201, 503]);
+    expect(calls(h, 'us-east-1')).toEqual([['coder', ['allocate']]]);
+  });
+});
+
 describe('agents', () => {
   it('a named region is exact, whatever it answers', async () => {
     const h = await harness();

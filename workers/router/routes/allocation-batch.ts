@@ -10,11 +10,11 @@ import {
 } from '../../../shared/schemas/allocations.ts';
 import { batchOf } from '../../../shared/schemas/common.ts';
 import { validate } from '../../lib/validate.ts';
-import { executeAddressed, itemId, soleRegion, type AddressedItem } from '../batches.ts';
+import { itemId, soleRegion, type AddressedItem } from '../batches.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
 import { itemKey } from '../idempotency.ts';
-import { placeWork } from '../place-work.ts';
+import { placeWorkAfter } from '../place-work.ts';
 import { batchItem, batchReply } from '../reply.ts';
 import { allocationJson, grantJson } from '../views.ts';
 import type { WorkItem } from '../work.ts';
@@ -79,17 +79,13 @@ export const ALLOCATION_BATCH_ENDPOINTS = [
       const work = items.flatMap((item, index) =>
         item.ok && item.value.op === 'allocate' ? [{ index, item: item.value.work }] : [],
       );
-      // Releases first: an agent that this batch gives back is free for its allocations.
-      const replies = await executeAddressed(
+      const { replies, placed } = await placeWorkAfter(
         context,
         addressed.map(({ item }) => item),
+        work.map(({ item }) => item),
       );
       for (const [i, { index, item }] of addressed.entries())
         answers.set(index, { reply: replies[i] as PoolReply, region: item.id.region });
-      const placed = await placeWork(
-        context,
-        work.map(({ item }) => item),
-      );
       for (const [i, { index }] of work.entries()) answers.set(index, placed[i] as Answered);
 
       const where = { instance: context.pathname, requestId: context.requestId };
