@@ -4,7 +4,7 @@ import { fsyncSamplesMs } from './allocation/disk.ts';
 import { startBenchFleet } from './allocation/fleet.ts';
 import { gateRows, gatesOf } from './allocation/gates.ts';
 import { compare, figuresOf, type Contender, type Rounds } from './allocation/measure.ts';
-import { FLOOR, OURS_HTTP, ours, PING, type Ours } from './allocation/ours.ts';
+import { FLOOR, FLOOR_POST, OURS_HTTP, ours, PING, type Ours } from './allocation/ours.ts';
 import { POOL } from './allocation/agents.ts';
 import { BULLMQ, FASTIFY, startPeers, type Peer } from './allocation/theirs.ts';
 import { paced } from './lib/load.ts';
@@ -95,7 +95,7 @@ function figuresTable(where: string, rounds: Rounds, contenders: readonly Conten
           perSecond,
           p50,
           p99,
-          peer === null || name === FLOOR || name === PING ? Number.NaN : perSecond / peer.perSecond,
+          peer === null || [FLOOR, FLOOR_POST, PING].includes(name) ? Number.NaN : perSecond / peer.perSecond,
           cpuUs,
         ].map(round),
       ];
@@ -108,7 +108,7 @@ function figuresTable(where: string, rounds: Rounds, contenders: readonly Conten
     title: `Allocate and release, state on ${where}`,
     columns: ['contender', 'callers', 'pairs/s', 'p50 ms', 'p99 ms', 'to Fastify → Redis', 'server µs'],
     rows: [...rows, ...absent],
-    note: `Median of the rounds. 1,000 agents; a pair is one allocate and one release, the times are those of the allocate call (of the whole batch where there is one). The floor counts requests, ${BULLMQ.split(' ')[0] ?? ''} jobs. The ratio is to the same number of callers, at most 64. Server µs: processor time of the serving processes for one unit.`,
+    note: `Median of the rounds. 1,000 agents; a pair is one allocate and one release, the times are those of the allocate call (of the whole batch where there is one). The floors count requests, ${BULLMQ.split(' ')[0] ?? ''} jobs. The ratio is to the same number of callers, at most 64. Server µs: processor time of the serving processes for one unit.`,
   };
 }
 

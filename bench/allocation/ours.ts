@@ -10,8 +10,10 @@ export const OURS_SDK = 'ours, SDK pipelining';
 export const OURS_BATCH = 'ours, explicit batches of 256';
 export const FLOOR = 'floor: router, token, region, one object call that writes nothing';
 
-/** What the SDK itself adds is in it, so that a wait of the pipeline would show. */
-export const PING = 'the floor through the SDK';
+export const FLOOR_POST = 'the floor with a body: a release of nothing';
+
+/** What the SDK itself adds is in it, so that a wait of the pipeline would show; with a body, as an allocate has one. */
+export const PING = 'the floor with a body through the SDK';
 
 const BATCH = 256;
 
@@ -53,19 +55,26 @@ export function ours(fleet: LocalFleet): Ours {
     return performance.now() - from;
   };
 
+  const floorPost = async (concurrency: number): Promise<number> => {
+    const from = performance.now();
+    await connections.of(concurrency).expect(404, 'POST', `/v1/allocations/${MISSING}/release`, { fencingToken: 1 });
+    return performance.now() - from;
+  };
+
   return {
     servers,
     pair,
     floor,
     contenders: [
       { name: FLOOR, servers, concurrency: [1, 16, 64], turn: async (c, note) => (note(await floor(c)), 1) },
+      { name: FLOOR_POST, servers, concurrency: [1, 16, 64], turn: async (c, note) => (note(await floorPost(c)), 1) },
       {
         name: PING,
         servers,
         concurrency: [1],
         async turn(_, note) {
           const from = performance.now();
-          await manager.getAllocation(MISSING).catch((error: unknown) => {
+          await manager.releaseAgent(MISSING, undefined, { fencingToken: 1 }).catch((error: unknown) => {
             if (!(error instanceof NotFoundError)) throw error;
           });
           note(performance.now() - from);
