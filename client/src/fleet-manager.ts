@@ -21,6 +21,7 @@ import type {
   AgentConfig,
   AgentFilter,
   AllocationInfo,
+  BatchTaskInput,
   FleetSettings,
   FleetStatus,
   HeartbeatInput,
@@ -30,11 +31,13 @@ import type {
   Pool,
   PoolAnswer,
   PoolInput,
+  ProgressReply,
   RegisteredAgent,
   ScaledPool,
   SubmitInput,
   Task,
   TaskFilter,
+  TaskReport,
   TaskRequirements,
   TaskResult,
   TokenInput,
@@ -235,13 +238,21 @@ export class FleetManager {
     return isPlain(options) ? this.#piped.submit(input) : taskApi.submitTask(this.#http, input, options);
   }
 
-  /** Submits many, in as few requests as the limits allow. */
-  async submitTasks(tasks: readonly SubmitInput[], options?: CallOptions): Promise<BatchResult<Task>[]> {
+  /**
+   * Submits many, in as few requests as the limits allow. A task may have a `ref`, and others of the call may depend on it by
+   * that name: a graph, in one request.
+   */
+  async submitTasks(tasks: readonly BatchTaskInput[], options?: CallOptions): Promise<BatchResult<Task>[]> {
     return taskApi.submitTasks(
       this.#http,
       tasks.map((task) => submitInput(task, this.#config)),
       options,
     );
+  }
+
+  /** Completes, fails or reports progress of many tasks by their fencing tokens, one transaction per pool shard. */
+  async reportTasks(reports: readonly TaskReport[], options?: CallOptions): Promise<BatchResult<Task | ProgressReply>[]> {
+    return taskApi.reportTasks(this.#http, reports, options);
   }
 
   /** Submits, waits, and answers the result; throws a {@link TaskFailedError} when the task ends without success. */

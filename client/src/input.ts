@@ -26,7 +26,7 @@ export function allocateInput(requirements: TaskRequirements, defaults: Defaults
   return withPlacement({ ...rest, pool: poolType }, defaults);
 }
 
-export const submitInput = (task: SubmitInput, defaults: Defaults): SubmitInput => withPlacement(task, defaults);
+export const submitInput = <T extends SubmitInput>(task: T, defaults: Defaults): T => withPlacement(task, defaults);
 
 export const agentQuery = (filter: AgentFilter): Query => ({
   pool: filter.pool ?? filter.type,

@@ -10,7 +10,13 @@ import type {
   ScalePoolSchema,
   ScaledPoolSchema,
 } from '../../shared/schemas/fleet.ts';
-import type { SubmitTaskSchema, TaskStatus } from '../../shared/schemas/tasks.ts';
+import type {
+  BatchTaskSchema,
+  ProgressReplySchema,
+  SubmitTaskSchema,
+  TaskResultSchema,
+  TaskStatus,
+} from '../../shared/schemas/tasks.ts';
 import type { AgentStatus } from '../../shared/schemas/agents.ts';
 import type { Problem } from '../../shared/schemas/problem.ts';
 import type { Pool } from '../../shared/schemas/fleet.ts';
@@ -27,6 +33,11 @@ export type { Role } from '../../shared/roles.ts';
 export type AgentInput = z.input<typeof RegisterAgentSchema>;
 export type AllocateInput = z.input<typeof AllocateSchema>;
 export type SubmitInput = z.input<typeof SubmitTaskSchema>;
+/** A task of a batch: others of it may name its `ref` in `dependsOn`. */
+export type BatchTaskInput = z.input<typeof BatchTaskSchema>;
+/** `{op: 'complete' | 'fail' | 'progress', id, fencingToken, …}` */
+export type TaskReport = z.input<typeof TaskResultSchema>;
+export type ProgressReply = z.infer<typeof ProgressReplySchema>;
 export type HeartbeatInput = z.input<typeof HeartbeatSchema>;
 export type HeartbeatItem = z.input<typeof HeartbeatItemSchema>;
 export type PoolInput = z.input<typeof PutPoolSchema>;

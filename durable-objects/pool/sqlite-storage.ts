@@ -209,8 +209,7 @@ export class SqlitePoolStorage implements PoolStorage {
     const excess = this.#excess;
     const tasks: Partial<Record<TaskStatus, number>> = {};
     const oldTasks = this.#oldest(['tasks', 'id', 'expires_at_ms'], nowMs, excess.tasks, step);
-    const gone = this.#remove<{ status: TaskStatus }>(['tasks', 'id', 'status'], oldTasks);
-    for (const { status } of gone) {
+    for (const status of this.#remove(['tasks', 'id', 'status'], oldTasks) as readonly TaskStatus[]) {
       if (!ENDED.has(status)) throw new Error(`a live task with an expiry: ${status}`);
       tasks[status] = (tasks[status] ?? 0) + 1;
     }
@@ -258,12 +257,13 @@ export class SqlitePoolStorage implements PoolStorage {
     return [...due, ...keys(`${column} > ?`, Math.min(step, over) - due.length)];
   }
 
-  #remove<T extends Row>([table, key, told]: readonly [string, string, string], keys: readonly string[]): readonly T[] {
+  /** Answers one column of what was removed. */
+  #remove([table, key, column]: readonly [string, string, string], keys: readonly string[]): readonly string[] {
     if (keys.length === 0) return [];
-    return this.#all<T>(
-      `DELETE FROM ${table} WHERE ${key} IN (SELECT value FROM json_each(?)) RETURNING ${told}`,
+    return this.#all<{ told: string }>(
+      `DELETE FROM ${table} WHERE ${key} IN (SELECT value FROM json_each(?)) RETURNING ${column} AS told`,
       JSON.stringify(keys),
-    );
+    ).map((row) => row.told);
   }
 
   #count(table: string, column: string): number {

@@ -365,6 +365,7 @@ describe('values', () => {
     ['/v1/agents/heartbeats', 'agents', 1_001],
     ['/v1/allocations/batch', 'operations', 257],
     ['/v1/tasks/batch', 'tasks', 257],
+    ['/v1/tasks/results', 'results', 257],
   ])('%s: neither none nor too many', async (route, field, count) => {
     expectProblem(await fleet.call('POST', route, { body: { [field]: [] } }), 422, 'validation_failed');
     expectProblem(

@@ -300,6 +300,61 @@ describe('lists, batches and pools', () => {
     );
   });
 
+  it('a batch of tasks may be a graph: it runs in order, in one region, and a cycle is refused by name', async () => {
+    const pool = await newPool();
+    const tasks = [
+      { ref: 'ship', pool, payload: 3, dependsOn: ['test', 'lint'] },
+      { ref: 'test', pool, payload: 2, dependsOn: ['build'] },
+      { ref: 'build', pool, payload: 1 },
+      { ref: 'lint', pool, payload: 1 },
+      { ref: 'a', pool, payload: 0, dependsOn: ['b'] },
+      { ref: 'b', pool, payload: 0, dependsOn: ['a'] },
+      { pool, payload: 0, dependsOn: ['nobody'] },
+    ];
+    const submitted = results(await post('/v1/tasks/batch', { tasks }));
+    expect(submitted.map((r) => r.status)).toEqual([202, 202, 202, 202, 422, 422, 422]);
+    expect(JSON.stringify(submitted[4])).toContain('is part of a cycle: a → b → a');
+    const ids = submitted.slice(0, 4).map((r) => String(r.body?.['id']));
+    expect(new Set(submitted.slice(0, 4).map((r) => r.body?.['region'])).size).toBe(1);
+
+    const agent = await newAgent(pool, { region: String(submitted[0]?.body?.['region']), slots: 4 });
+    const order: unknown[] = [];
+    while (order.length < 4) {
+      const { json } = await post(`/v1/agents/${agent.id}/poll`, { waitMs: 5_000, max: 4 });
+      const given = json['assignments'] as { taskId: string; fencingToken: number; payload: unknown }[];
+      order.push(...given.map(({ taskId }) => ids.indexOf(taskId)));
+      const said = given.map(({ taskId: id, fencingToken, payload }) => ({ op: 'complete', id, fencingToken, result: payload }));
+      const reported = results(await post('/v1/tasks/results', { results: said }));
+      expect(reported.map((r) => [r.status, r.body?.['status']])).toEqual(given.map(() => [200, 'succeeded']));
+    }
+    expect(new Set(order.slice(0, 2))).toEqual(new Set([2, 3]));
+    expect(order.slice(2)).toEqual([1, 0]);
+  });
+
+  it('results of many tasks: each item answers as its own call would', async () => {
+    const pool = await newPool();
+    const agent = await newAgent(pool, { slots: 4 });
+    const tasks = Array.from({ length: 4 }, (_, payload) => ({ pool, payload, maxAttempts: 1 }));
+    await post('/v1/tasks/batch', { tasks });
+    const { json } = await post(`/v1/agents/${agent.id}/poll`, { waitMs: 5_000, max: 4 });
+    const given = json['assignments'] as { taskId: string; fencingToken: number }[];
+    const of = (i: number) => ({ id: given[i]?.taskId, fencingToken: given[i]?.fencingToken });
+    const said = [
+      { op: 'complete', ...of(0), result: 'fine' },
+      { op: 'fail', ...of(1), error: 'broken', retryable: false },
+      { op: 'progress', ...of(2), progress: 0.5 },
+      { op: 'complete', ...of(3), fencingToken: 424_242 },
+      { op: 'complete', id: 'tsk.nowhere', fencingToken: 1 },
+      { op: 'complete', ...of(0), result: 'again' },
+      { op: 'shrug', ...of(3) },
+    ];
+    const reported = results(await post('/v1/tasks/results', { results: said }));
+    expect(reported.map((r) => r.status)).toEqual([200, 200, 200, 409, 404, 200, 422]);
+    expect([reported[0]?.body?.['result'], reported[5]?.body?.['result']]).toEqual(['fine', 'fine']);
+    expect(reported[1]?.body).toMatchObject({ status: 'failed', error: { message: 'broken' } });
+    expect(reported[2]?.body).toMatchObject({ cancelRequested: false });
+  });
+
   it('a pool is put in all regions or one, and its size is set and limited in each', async () => {
     const pool = await newPool(10);
     const changed = await fleet.call('PUT', `/v1/pools/${pool}`, { body: { minAgents: 2, maxAgents: 8, priority: 9 } });

@@ -54,6 +54,7 @@ export const ROUTES = {
 
   submitTask: { method: 'POST', path: '/v1/tasks', access: operator },
   submitTasks: { method: 'POST', path: '/v1/tasks/batch', access: operator },
+  reportTasks: { method: 'POST', path: '/v1/tasks/results', access: { role: 'operator', agent: 'own' } },
   listTasks: { method: 'GET', path: '/v1/tasks', access: viewer },
   getTask: { method: 'GET', path: '/v1/tasks/{id}', access: { role: 'viewer', agent: 'own' } },
   cancelTask: { method: 'DELETE', path: '/v1/tasks/{id}', access: operator },

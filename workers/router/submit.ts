@@ -1,4 +1,5 @@
 import type { FleetError } from '../../shared/errors.ts';
+import type { RegionId } from '../../regions/table.ts';
 import { parseIdOf } from '../../shared/ids.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { IdempotencyRef, TaskSpec } from '../../shared/rpc.ts';
@@ -21,18 +22,21 @@ function specOf(task: SubmitTask): Result<TaskSpec, FleetError> {
 /**
  * A task on its way. With a region named it queues there, and elsewhere only when that region is full or does not answer.
  * Without one it goes to the nearest allowed region where some live agent could take it; where there is none at all, to
- * the first that answers. A task that depends on others goes where they are: dependencies stay within one region.
+ * the first that answers. A task that depends on others goes where they are: dependencies stay within one region. `beside`:
+ * the region of what it will be depended on together with.
  */
 export function submitWork(
   context: RequestContext,
   task: SubmitTask,
   idempotency: IdempotencyRef | null,
+  beside: RegionId | null = null,
 ): Result<WorkItem, FleetError> {
   const unsupported = unsupportedInTask(task);
   if (unsupported !== null) return err(unsupported);
   const spec = specOf(task);
   if (!spec.ok) return spec;
-  const home = task.dependsOn?.[0] === undefined ? undefined : parseIdOf('task', task.dependsOn[0])?.region;
+  const needed = task.dependsOn?.[0];
+  const home = needed === undefined ? (beside ?? undefined) : parseIdOf('task', needed)?.region;
   const region = task.region ?? home;
   const near = candidates(context, { region, residency: task.residency });
   if (!near.ok) return near;

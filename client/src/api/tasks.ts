@@ -1,10 +1,10 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { type BatchResult, batchResult, chunk } from '../batch.ts';
-import { InvalidStateError, TimeoutError } from '../errors.ts';
+import { ConfigurationError, InvalidStateError, TimeoutError } from '../errors.ts';
 import type { CallOptions, HttpClient } from '../http.ts';
 import { newKey } from '../new-key.ts';
 import { backoffMs, isRetryable, retryDelayMs, sleep } from '../retry.ts';
-import type { BatchItem, SubmitInput, Task, TaskStatus, Why } from '../types.ts';
+import type { BatchItem, BatchTaskInput, ProgressReply, SubmitInput, Task, TaskReport, TaskStatus, Why } from '../types.ts';
 
 export const taskPath = (id: string, rest = ''): string => `/v1/tasks/${encodeURIComponent(id)}${rest}`;
 
@@ -18,17 +18,43 @@ const OUTAGE_MAX_MS = 60_000;
 export const submitTask = (http: HttpClient, input: SubmitInput, options?: CallOptions): Promise<Task> =>
   http.send({ method: 'POST', path: '/v1/tasks', body: input, creates: true }, options);
 
-/** Each item carries its own key, so a repeated batch submits nothing twice. */
+/**
+ * Each item carries its own key, so a repeated batch submits nothing twice. Items that name each other (`ref`) must fit one
+ * request; a {@link ConfigurationError} says so when they do not.
+ */
 export async function submitTasks(
   http: HttpClient,
-  inputs: readonly SubmitInput[],
+  inputs: readonly BatchTaskInput[],
   options?: CallOptions,
 ): Promise<BatchResult<Task>[]> {
   const keyed = inputs.map((input) => ({ idempotencyKey: newKey(), ...input }));
   const results: BatchResult<Task>[] = [];
-  for (const tasks of chunk(keyed, LIMITS.taskBatch, LIMITS.bodyBytes)) {
+  const parts = chunk(keyed, LIMITS.taskBatch, LIMITS.bodyBytes);
+  if (parts.length > 1 && inputs.some(({ ref }) => ref !== undefined)) {
+    throw new ConfigurationError(
+      `Tasks that name each other go in one request: at most ${LIMITS.taskBatch} of them, and ${LIMITS.bodyBytes} bytes.`,
+    );
+  }
+  for (const tasks of parts) {
     const answer = await http.send<{ results: BatchItem<Task>[] }>(
       { method: 'POST', path: '/v1/tasks/batch', body: { tasks } },
+      options,
+    );
+    results.push(...answer.results.map(batchResult));
+  }
+  return results;
+}
+
+/** Completions, failures and progress of many tasks, by their fencing tokens; for agents without a socket, and for those who run many. */
+export async function reportTasks(
+  http: HttpClient,
+  said: readonly TaskReport[],
+  options?: CallOptions,
+): Promise<BatchResult<Task | ProgressReply>[]> {
+  const results: BatchResult<Task | ProgressReply>[] = [];
+  for (const part of chunk(said, LIMITS.taskBatch, LIMITS.bodyBytes)) {
+    const answer = await http.send<{ results: BatchItem<Task | ProgressReply>[] }>(
+      { method: 'POST', path: '/v1/tasks/results', body: { results: part } },
       options,
     );
     results.push(...answer.results.map(batchResult));

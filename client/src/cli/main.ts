@@ -7,6 +7,7 @@ import { allocateCommand, releaseCommand } from './commands/allocations.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { poolsCommand, scaleCommand } from './commands/pools.ts';
 import { statusCommand, watchCommand } from './commands/status.ts';
+import { submitBatchCommand } from './commands/submit-batch.ts';
 import { submitCommand } from './commands/submit.ts';
 import { taskCommand, tasksCommand } from './commands/tasks.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -47,6 +48,7 @@ export function program(): Command {
     tasksCommand(),
     taskCommand(),
     submitCommand(),
+    submitBatchCommand(),
     allocateCommand(),
     releaseCommand(),
     poolsCommand(),

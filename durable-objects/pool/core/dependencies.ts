@@ -24,7 +24,7 @@ const failure = (taskId: string, status: string): TaskError => ({
 });
 
 /**
- * Sorts out the dependencies of a new task. They are ids of tasks that exist, so a cycle cannot be written; they must be
+ * Sorts out the dependencies of a new task. They are ids of tasks that exist, so a cycle cannot be stored; they must be
  * of this region, since waiting for another region would move data between them.
  */
 export function resolveDependencies(step: Step, ids: readonly string[]): Result<Dependencies, FleetError> {

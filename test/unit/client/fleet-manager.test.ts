@@ -277,6 +277,9 @@ describe('tasks', () => {
       expect(tasks).toBeLessThanOrEqual(256);
       expect(bytes).toBeLessThanOrEqual(1_048_576);
     }
+    // A graph is not cut: the second request would not know the names of the first.
+    const graph = Array.from({ length: 257 }, (_, i) => ({ ref: `t${i}`, pool: 'coder', payload: i }));
+    await expect(fleet.submitTasks(graph)).rejects.toThrow(ConfigurationError);
   });
 });
 

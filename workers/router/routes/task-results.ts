@@ -1,17 +1,29 @@
-import type { PoolCommandOf } from '../../../shared/rpc.ts';
+import * as z from 'zod';
+import type { FleetError } from '../../../shared/errors.ts';
+import { notFound } from '../../../shared/errors.ts';
+import { err, ok, unreachable, type Result } from '../../../shared/result.ts';
+import type { PoolCommand, PoolOutput } from '../../../shared/rpc.ts';
+import { batchOf } from '../../../shared/schemas/common.ts';
 import {
   CompleteTaskSchema,
   FailTaskSchema,
   ProgressReplySchema,
   ProgressTaskSchema,
+  TaskResultSchema,
+  TaskResultsSchema,
   TaskSchema,
+  type TaskResult,
 } from '../../../shared/schemas/tasks.ts';
+import { validate } from '../../lib/validate.ts';
+import { executeAddressed, itemId, soleRegion, type AddressedItem } from '../batches.ts';
 import { act } from '../commands.ts';
+import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
-import { jsonField } from '../json-fields.ts';
+import { batchItem, batchReply } from '../reply.ts';
+import { completion, failure, progress } from '../task-results.ts';
 import { taskJson } from '../views.ts';
 
-/** What an agent without a socket says about a task it holds. The pool checks token and holder. */
+/** What an agent without a socket says about tasks it holds. The pool checks token and holder. */
 export const TASK_RESULT_ENDPOINTS = [
   endpoint({
     name: 'completeTask',
@@ -23,16 +35,9 @@ export const TASK_RESULT_ENDPOINTS = [
     id: 'task',
     body: CompleteTaskSchema,
     keyed: true,
-    async handle(context, { id, body: { fencingToken, result } }) {
-      const text = jsonField('result', result);
-      if (!text.ok) return text;
-      const command: PoolCommandOf<'completeTask'> = {
-        type: 'completeTask',
-        taskId: id.text,
-        fencingToken,
-        ...(text.value === undefined ? {} : { result: text.value }),
-      };
-      return act(context, id, command, { status: 200, write: taskJson });
+    async handle(context, { id, body }) {
+      const command = completion(id.text, body);
+      return command.ok ? act(context, id, command.value, { status: 200, write: taskJson }) : command;
     },
   }),
 
@@ -46,14 +51,9 @@ export const TASK_RESULT_ENDPOINTS = [
     id: 'task',
     body: FailTaskSchema,
     keyed: true,
-    handle(context, { id, body: { fencingToken, error, retryable } }) {
-      const failure = typeof error === 'string' ? { code: 'agent_error', message: error } : error;
-      return act(
-        context,
-        id,
-        { type: 'failTask', taskId: id.text, fencingToken, error: failure, retryable },
-        { status: 200, write: taskJson },
-      );
+    async handle(context, { id, body }) {
+      const command = failure(id.text, body);
+      return command.ok ? act(context, id, command.value, { status: 200, write: taskJson }) : command;
     },
   }),
 
@@ -67,19 +67,55 @@ export const TASK_RESULT_ENDPOINTS = [
     id: 'task',
     body: ProgressTaskSchema,
     keyed: true,
-    async handle(context, { id, body: { fencingToken, progress, checkpoint } }) {
-      const said = jsonField('progress', progress);
-      if (!said.ok) return said;
-      const kept = jsonField('checkpoint', checkpoint);
-      if (!kept.ok) return kept;
-      const command: PoolCommandOf<'progressTask'> = {
-        type: 'progressTask',
-        taskId: id.text,
-        fencingToken,
-        ...(said.value === undefined ? {} : { progress: said.value }),
-        ...(kept.value === undefined ? {} : { checkpoint: kept.value }),
-      };
-      return act(context, id, command, { status: 200, write: (answer) => JSON.stringify(answer) });
+    async handle(context, { id, body }) {
+      const command = progress(id.text, body);
+      return command.ok ? act(context, id, command.value, { status: 200, write: (answer) => JSON.stringify(answer) }) : command;
+    },
+  }),
+
+  endpoint({
+    name: 'reportTasks',
+    doc: {
+      summary: 'Complete, fail or report progress of up to 256 tasks',
+      description: 'One transaction per pool shard; each item answers as its own call would.',
+      responses: { 200: batchOf(z.union([TaskSchema, ProgressReplySchema])) },
+    },
+    body: TaskResultsSchema,
+    async handle(context, { body }) {
+      const read = body.results.map((item) => readResult(context, item));
+      const addressed = read.flatMap((item) => (item.ok ? [item.value] : []));
+      const answers = [...(await executeAddressed(context, addressed))];
+      const where = { instance: context.pathname, requestId: context.requestId };
+      const items = read.map((item) => {
+        const answer = item.ok ? answers.shift() : item;
+        if (answer === undefined || !answer.ok) return batchItem(answer ?? err(notFound('task')), where);
+        const told = item.ok && item.value.request.command.type === 'progressTask';
+        const json = told ? JSON.stringify(answer.value) : taskJson(answer.value as PoolOutput<'completeTask'>);
+        return batchItem(ok({ status: 200, body: json }), where);
+      });
+      return batchReply(items, soleRegion(addressed.map(({ id }) => id.region)));
     },
   }),
 ];
+
+function readResult(context: RequestContext, item: unknown): Result<AddressedItem, FleetError> {
+  const said = validate(TaskResultSchema, item);
+  if (!said.ok) return said;
+  const id = itemId(context, 'task', said.value.id);
+  if (!id.ok) return id;
+  const command = commandOf(said.value);
+  return command.ok ? ok({ id: id.value, request: { command: command.value } }) : command;
+}
+
+function commandOf(said: TaskResult): Result<PoolCommand, FleetError> {
+  switch (said.op) {
+    case 'complete':
+      return completion(said.id, said);
+    case 'fail':
+      return failure(said.id, said);
+    case 'progress':
+      return progress(said.id, said);
+    default:
+      return unreachable(said);
+  }
+}

@@ -1,32 +1,22 @@
-import type { FleetError } from '../../../shared/errors.ts';
-import { err, ok, type Result } from '../../../shared/result.ts';
+import { ok } from '../../../shared/result.ts';
 import type { TaskView } from '../../../shared/rpc.ts';
 import { batchOf, EmptyBodySchema, pageOf } from '../../../shared/schemas/common.ts';
 import { SubmitTaskSchema, TaskBatchSchema, TaskSchema } from '../../../shared/schemas/tasks.ts';
 import { WhySchema } from '../../../shared/schemas/why.ts';
 import { defined } from '../../lib/defined.ts';
-import { validate } from '../../lib/validate.ts';
-import { soleRegion, splitKey } from '../batches.ts';
+import { soleRegion } from '../batches.ts';
 import { act, show } from '../commands.ts';
-import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
-import { itemKey, requestKey } from '../idempotency.ts';
+import { requestKey } from '../idempotency.ts';
 import { listAcrossRegions } from '../lists.ts';
 import { findTask } from '../lookup.ts';
-import { placeWork, type Placed } from '../place-work.ts';
+import { placeWork } from '../place-work.ts';
 import { ListTasksQuerySchema, WaitQuerySchema } from '../queries.ts';
 import { askRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
 import { batchItem, batchReply, refusedBy, reply } from '../reply.ts';
+import { submitBatch } from '../submit-batch.ts';
 import { submitWork } from '../submit.ts';
 import { taskJson } from '../views.ts';
-import type { WorkItem } from '../work.ts';
-
-function readTask(context: RequestContext, item: unknown): Result<WorkItem, FleetError> {
-  const split = splitKey(item);
-  if (!split.ok) return split;
-  const task = validate(SubmitTaskSchema, split.value.rest);
-  return task.ok ? submitWork(context, task.value, itemKey(context, split.value.key, item)) : task;
-}
 
 export const TASK_ENDPOINTS = [
   endpoint({
@@ -51,17 +41,15 @@ export const TASK_ENDPOINTS = [
 
   endpoint({
     name: 'submitTasks',
-    doc: { summary: 'Submit up to 256 tasks', responses: { 200: batchOf(TaskSchema) } },
+    doc: {
+      summary: 'Submit up to 256 tasks',
+      description:
+        'An item may have a `ref`, and others of the batch may depend on it by that name. Such a graph goes to one region; a cycle is refused and named.',
+      responses: { 200: batchOf(TaskSchema) },
+    },
     body: TaskBatchSchema,
     async handle(context, { body }) {
-      const works = body.tasks.map((item) => readTask(context, item));
-      const placed = [
-        ...(await placeWork(
-          context,
-          works.flatMap((work) => (work.ok ? [work.value] : [])),
-        )),
-      ];
-      const answers = works.map((work): Placed => (work.ok ? (placed.shift() ?? UNANSWERED) : { reply: work, region: null }));
+      const answers = await submitBatch(context, body.tasks);
       const where = { instance: context.pathname, requestId: context.requestId };
       const items = answers.map(({ reply: answer }) =>
         batchItem(answer.ok ? ok({ status: 202, body: taskJson(answer.value as TaskView) }) : answer, where),
@@ -131,5 +119,3 @@ export const TASK_ENDPOINTS = [
     handle: (context, { id }) => act(context, id, { type: 'replayTask', taskId: id.text }, { status: 202, write: taskJson }),
   }),
 ];
-
-const UNANSWERED: Placed = { reply: err({ kind: 'internal', detail: 'The region gave no answer.' }), region: null };

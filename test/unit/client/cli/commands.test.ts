@@ -177,6 +177,36 @@ describe('output', () => {
   });
 });
 
+describe('submit-batch', () => {
+  test('sends an array as it is; what was refused shows, and fails the command', async () => {
+    answer(({ method }) =>
+      method === 'POST'
+        ? {
+            body: {
+              results: [
+                { status: 202, body: taskBody('tsk.1') },
+                {
+                  status: 422,
+                  problem: { code: 'validation_failed', status: 422, detail: 'dependsOn: is part of a cycle: b → b' },
+                },
+              ],
+            },
+          }
+        : { body: taskBody('tsk.1', 'succeeded') },
+    );
+    const tasks = [
+      { ref: 'a', pool: 'coder', payload: 1 },
+      { ref: 'b', pool: 'coder', payload: 2, dependsOn: ['b'] },
+    ];
+    const ran = await fleet(['submit-batch', '@-', '--wait'], { input: JSON.stringify(tasks) });
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toMatch(/a\s+tsk\.1\s+succeeded/);
+    expect(ran.stdout).toMatch(/b\s+validation_failed\s+.*a cycle: b → b/);
+    expect(fake.to('POST /v1/tasks/batch').map(({ body }) => body)).toMatchObject([{ tasks }]);
+    await expect(fleet(['submit-batch', '{"pool":"coder"}'])).resolves.toMatchObject({ code: 2 });
+  });
+});
+
 describe('submit', () => {
   const payloads = () => fake.to('POST /v1/tasks').map(({ body }) => (body as { payload: unknown }).payload);
   beforeEach(() =>
