@@ -1,3 +1,4 @@
+import type { Revocation } from './schemas/allocations.ts';
 import type { Why } from './schemas/why.ts';
 
 /** One place of the input that failed its schema; `path` is a JSON pointer-like dotted path. */
@@ -33,7 +34,12 @@ export type FleetError = ErrorBase &
     | { readonly kind: 'idempotency_mismatch' }
     | { readonly kind: 'invalid_cursor' }
     | { readonly kind: 'no_capacity'; readonly why?: Why }
-    | { readonly kind: 'quota_exceeded'; readonly scope: 'pool' | 'region' | 'fleet' | 'caller'; readonly limit: number }
+    | {
+        readonly kind: 'quota_exceeded';
+        readonly scope: 'pool' | 'region' | 'fleet' | 'caller';
+        readonly limit: number;
+        readonly why?: Why;
+      }
     | { readonly kind: 'lease_superseded' }
     | { readonly kind: 'lease_expired' }
     | { readonly kind: 'lease_released' }
@@ -44,6 +50,7 @@ export type FleetError = ErrorBase &
     | { readonly kind: 'queue_full'; readonly limit: number; readonly retryAfterMs: number }
     | { readonly kind: 'overloaded'; readonly retryAfterMs: number }
     | { readonly kind: 'region_unavailable'; readonly region?: string; readonly retryAfterMs: number }
+    | { readonly kind: 'revoke_incomplete'; readonly revocation: Revocation; readonly retryAfterMs: number }
     | { readonly kind: 'not_configured' }
     | { readonly kind: 'internal' }
   );

@@ -60,6 +60,19 @@ export const LIMITS = {
   drainDeadlineMs: 300_000,
   cancelGraceMs: 10_000,
 
+  /** Ids that one revocation may name, of each kind. */
+  revokeIds: 1_000,
+  /** Leases (and agents put into quarantine) that one step of a revocation takes: bounds the length of a transaction. */
+  revokeStep: 1_000,
+  /** How long a revocation waits for acknowledgements unless told otherwise: a beat of an agent, and a little. */
+  revokeWaitMsDefault: 6_000,
+  /** A revocation that nobody goes on with is ended by the shard itself after this time. */
+  revokeResumeMs: 2_000,
+  /** Agents that the answer to a revocation names; the counts are of all. */
+  revokeAgentsListed: 5_000,
+  /** The last revocations that a shard remembers. */
+  revocationsPerShard: 1_000,
+
   /** Queued tasks and waiting allocations of one shard. Above: 429 `queue_full`. */
   queuePerShard: 100_000,
   /** Parked long polls of one shard. Above: 503 `overloaded`. */

@@ -30,6 +30,7 @@ export const PROBLEMS: Readonly<Record<FleetErrorKind, { readonly status: number
   queue_full: { status: 429, title: 'The queue is full' },
   overloaded: { status: 503, title: 'Overloaded' },
   region_unavailable: { status: 503, title: 'Region unavailable' },
+  revoke_incomplete: { status: 503, title: 'Not everything was reached' },
   not_configured: { status: 503, title: 'Not configured' },
   internal: { status: 500, title: 'Internal error' },
 };
@@ -47,7 +48,8 @@ export function problemOf(error: FleetError, where: { readonly instance: string;
     requestId: where.requestId,
     ...('retryAfterMs' in error ? { retryAfterMs: error.retryAfterMs } : {}),
     ...(error.kind === 'validation_failed' ? { errors: [...error.errors] } : {}),
-    ...(error.kind === 'no_capacity' && error.why !== undefined ? { why: error.why } : {}),
+    ...('why' in error && error.why !== undefined ? { why: error.why } : {}),
+    ...('revocation' in error ? { revocation: error.revocation } : {}),
     ...('limit' in error ? { limit: error.limit } : {}),
     ...('scope' in error ? { scope: error.scope } : {}),
     ...('state' in error ? { state: error.state } : {}),

@@ -6,8 +6,8 @@ import type { FleetError } from './errors.ts';
 import type { Home } from './ids.ts';
 import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
-import type { Agent, Assignment, Heartbeat, HeartbeatReply, RegisterAgent } from './schemas/agents.ts';
-import type { Allocate, Allocation } from './schemas/allocations.ts';
+import type { Agent, Assignment, Heartbeat, HeartbeatReply, Liveness, RegisterAgent, RevokedLease } from './schemas/agents.ts';
+import type { ACKNOWLEDGED_BY, Allocate, Allocation, RevokeLeases } from './schemas/allocations.ts';
 import type { JsonText } from './schemas/common.ts';
 import type { AgentCounts, Pool, PutPool, RegionStatus, TaskCounts } from './schemas/fleet.ts';
 import type { SubmitTask, Task } from './schemas/tasks.ts';
@@ -23,6 +23,15 @@ export interface Caller {
   readonly requestId: string;
   /** Id of the token, with a session's upgrade: a session outlives the request that its token was checked for. */
   readonly tokenId?: string;
+  /** Most live leases it may hold by allocating; absent: no such limit. */
+  readonly leaseQuota?: LeaseQuota;
+}
+
+/** A caller's lease quota in one pool of one region. */
+export interface LeaseQuota {
+  readonly limit: number;
+  /** The part of it that the shard which is asked may give: the shares of a pool's shards add up to the limit. */
+  readonly share: number;
 }
 
 /** The caller's name for a request. `key` is already scoped to subject and route; `bodyHash` covers method, path and body. */
@@ -61,6 +70,44 @@ export interface ReleaseOutcome {
   readonly data?: JsonText;
 }
 
+/** Which leases of a shard a revocation is about; empty: all of them. */
+export type LeaseSelector = Pick<
+  RevokeLeases,
+  'agentIds' | 'allocationIds' | 'taskIds' | 'holder' | 'capabilities' | 'selectors'
+>;
+export type AcknowledgedBy = (typeof ACKNOWLEDGED_BY)[number];
+
+/** What a revocation does besides ending leases. */
+export interface RevokeTerms {
+  readonly selector: LeaseSelector;
+  readonly reason: string;
+  readonly tasks: RevokeLeases['tasks'];
+  readonly quarantine: boolean;
+}
+
+export interface RevokedAgent {
+  readonly agentId: string;
+  readonly liveness: Liveness;
+  /** Of this agent, revoked by this step. */
+  readonly leases: number;
+}
+
+/** One step of a revocation. */
+export interface RevokeStep {
+  /** 0 when nothing matched, and so nothing was done. */
+  readonly epoch: number;
+  /** The last token granted before the revocation: later grants are none of its business. */
+  readonly fence: number;
+  /** Matching leases are left for another step with this `epoch`; they are refused already. */
+  readonly more: boolean;
+  /** Of all steps so far. */
+  readonly revoked: number;
+  readonly requeued: number;
+  readonly cancelled: number;
+  readonly quarantined: number;
+  readonly agents: readonly RevokedAgent[];
+}
+
 /** Every command of a pool shard: what it takes and what it answers. */
 export interface PoolCommandMap {
   registerAgent: [input: { readonly spec: AgentSpec }, output: AgentView];
@@ -82,6 +129,10 @@ export interface PoolCommandMap {
     input: { readonly allocationId: string; readonly fencingToken: number; readonly result?: ReleaseOutcome },
     output: AllocationView,
   ];
+  /** Begins a revocation (`epoch` null) or goes on with one; ends about `limit` leases. */
+  revokeLeases: [input: RevokeTerms & { readonly epoch: number | null; readonly limit: number }, output: RevokeStep];
+  /** The agent's process has stopped the work under leases that were revoked, up to this epoch. */
+  acknowledgeRevocation: [input: { readonly agentId: string; readonly epoch: number }, output: { readonly epoch: number }];
   /** `needsAgent`: refuse with `no_capacity` when no live agent fits, so that the router can try where one does. */
   submitTask: [input: { readonly spec: TaskSpec; readonly needsAgent: boolean; readonly replayOf?: string }, output: TaskView];
   cancelTask: [input: { readonly taskId: string }, output: TaskView];
@@ -155,6 +206,33 @@ export interface TaskFilter {
   readonly status?: Task['status'];
 }
 
+/** What a poll brings. An empty one means that its time was up. */
+export interface Polled {
+  readonly assignments: readonly AssignmentView[];
+  readonly revoked: readonly RevokedLease[];
+}
+
+/** What a revocation did in one shard, all steps together. */
+export type ShardRevocation = Omit<RevokeStep, 'more'>;
+
+/** An agent whose leases were revoked, as things stand when the answer leaves. */
+export interface AgentRevocation extends RevokedAgent {
+  readonly by: AcknowledgedBy | null;
+}
+
+/** What a revocation did in one region. */
+export interface RegionRevocation {
+  /** Whether the region has the pool that was named, if one was. */
+  readonly isPoolKnown: boolean;
+  readonly shards: readonly (Omit<ShardRevocation, 'agents'> & {
+    readonly pool: string;
+    readonly shard: number;
+    readonly agents: readonly AgentRevocation[];
+  })[];
+  /** Shards that did not answer: what they held may live on. */
+  readonly unanswered: readonly { readonly pool: string; readonly shard: number }[];
+}
+
 /** RPC methods of PoolObject. Every call names the object's home: an object never trusts that it was addressed rightly. */
 export interface PoolRpc {
   execute(
@@ -172,7 +250,18 @@ export interface PoolRpc {
     home: Home,
     caller: Caller,
     input: { readonly agentId: string; readonly waiterId: string; readonly max: number; readonly waitMs: number },
-  ): Promise<Result<readonly AssignmentView[], FleetError>>;
+  ): Promise<Result<Polled, FleetError>>;
+  /** Revokes every matching lease there is, in as many transactions as it takes. The steps share the key. */
+  revoke(
+    fleet: string,
+    home: Home,
+    config: ShardConfig,
+    caller: Caller,
+    terms: RevokeTerms,
+    idempotency: IdempotencyRef | null,
+  ): Promise<Result<ShardRevocation, FleetError>>;
+  /** How these agents have acknowledged the revocation, after at most `waitMs`, or sooner when all who can have. */
+  acknowledged(epoch: number, agentIds: readonly string[], waitMs: number): Promise<readonly (AcknowledgedBy | null)[]>;
   /** The caller of a waiting allocate or poll has left. */
   withdraw(waiterId: string): Promise<void>;
   forgetKeys(keys: readonly string[]): Promise<void>;
@@ -183,7 +272,7 @@ export interface PoolRpc {
   /** With `waitMs` > 0 answers when the task ends or the wait does. */
   getTask(id: string, waitMs: number): Promise<Result<TaskView, FleetError>>;
   whyTask(id: string): Promise<Result<Why, FleetError>>;
-  explain(spec: AllocateSpec): Promise<Why>;
+  explain(caller: Caller, spec: AllocateSpec): Promise<Why>;
   /** Items with an id above `after`, ascending. */
   listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>>;
   listTasks(filter: TaskFilter, after: string | null, limit: number): Promise<Page<TaskView>>;
@@ -260,7 +349,13 @@ export interface RegionRpc {
     caller: Caller,
     agentId: string,
     input: { readonly waiterId: string; readonly max: number; readonly waitMs: number },
-  ): Promise<Result<readonly AssignmentView[], FleetError>>;
+  ): Promise<Result<Polled, FleetError>>;
+  /** Revokes in every shard of the pools that match, and waits for acknowledgements. Nothing is left out silently. */
+  revoke(
+    caller: Caller,
+    input: RevokeTerms & { readonly pool?: string; readonly waitMs: number },
+    idempotency: IdempotencyRef | null,
+  ): Promise<RegionRevocation>;
   /** `shard` null: all shards of the pool. */
   withdraw(caller: Caller, pool: string, shard: number | null, waiterId: string): Promise<void>;
   forgetKeys(caller: Caller, pool: string, keys: readonly string[]): Promise<void>;

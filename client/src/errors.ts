@@ -1,4 +1,5 @@
 import type { Problem } from '../../shared/schemas/problem.ts';
+import type { Revocation } from '../../shared/schemas/allocations.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import type { Task } from '../../shared/schemas/tasks.ts';
 
@@ -65,6 +66,10 @@ export class QuotaExceededError extends ApiError {
   get scope(): string | undefined {
     return this.problem.scope;
   }
+  /** With scope `caller`: what an allocation would have found but for the quota. */
+  get why(): Why | undefined {
+    return this.problem.why;
+  }
 }
 
 /** The hold on an agent is gone: stop the work, its result would be refused. */
@@ -101,6 +106,17 @@ export class InvalidStateError extends ApiError {
 /** Overloaded, or no allowed region answers. */
 export class UnavailableError extends ApiError {}
 
+/**
+ * A revocation did not reach every region or shard: leases there may live on. What it did reach is done; repeat it with the
+ * same idempotency key.
+ */
+export class RevokeIncompleteError extends UnavailableError {
+  /** What was done, and in `unanswered` what was not reached. */
+  get revocation(): Revocation | undefined {
+    return this.problem.revocation;
+  }
+}
+
 /** The contract has it, this fleet does not yet. */
 export class UnsupportedError extends ApiError {}
 
@@ -132,6 +148,7 @@ const BY_CODE: Readonly<Record<string, ApiErrorClass>> = {
   overloaded: UnavailableError,
   region_unavailable: UnavailableError,
   unsupported: UnsupportedError,
+  revoke_incomplete: RevokeIncompleteError,
 };
 
 const BY_STATUS: Readonly<Record<number, ApiErrorClass>> = {

@@ -33,6 +33,8 @@ import type {
   PoolInput,
   ProgressReply,
   RegisteredAgent,
+  Revocation,
+  RevokeInput,
   ScaledPool,
   SubmitInput,
   Task,
@@ -224,6 +226,15 @@ export class FleetManager {
     for (const result of results)
       if (result.ok && result.value.status === 'active') this.#tokens.set(result.value.id, result.value.fencingToken);
     return results;
+  }
+
+  /**
+   * Revokes every lease that matches, in all regions: `{ all: true, reason }`, or any selector. Answers which agents have
+   * acknowledged within `waitMs`. Throws a {@link RevokeIncompleteError} when something could not be reached, after the
+   * usual retries.
+   */
+  async revokeLeases(selection: RevokeInput, options?: CallOptions): Promise<Revocation> {
+    return allocationApi.revokeLeases(this.#http, selection, options);
   }
 
   /** Why such an allocation would be refused, or how many agents fit; changes nothing. */

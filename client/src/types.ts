@@ -1,7 +1,7 @@
 /** The shapes of the wire, as the schemas in `shared/` define them, under the names the methods use. */
 import type * as z from 'zod';
 import type { HeartbeatItemSchema, HeartbeatSchema, RegisterAgentSchema } from '../../shared/schemas/agents.ts';
-import type { AllocateSchema, ReleaseSchema } from '../../shared/schemas/allocations.ts';
+import type { AllocateSchema, ReleaseSchema, RevokeLeasesSchema } from '../../shared/schemas/allocations.ts';
 import type {
   FleetSettingsSchema,
   MintTokenSchema,
@@ -21,8 +21,16 @@ import type { AgentStatus } from '../../shared/schemas/agents.ts';
 import type { Problem } from '../../shared/schemas/problem.ts';
 import type { Pool } from '../../shared/schemas/fleet.ts';
 
-export type { Agent, AgentStatus, Assignment, HeartbeatReply, Liveness, RegisteredAgent } from '../../shared/schemas/agents.ts';
-export type { Allocation as AllocationInfo, AllocationStatus, Selector } from '../../shared/schemas/allocations.ts';
+export type {
+  Agent,
+  AgentStatus,
+  Assignment,
+  HeartbeatReply,
+  Liveness,
+  RegisteredAgent,
+  RevokedLease,
+} from '../../shared/schemas/agents.ts';
+export type { Allocation as AllocationInfo, AllocationStatus, Revocation, Selector } from '../../shared/schemas/allocations.ts';
 export type { AgentCounts, FleetStatus, Pool, PoolStatus, RegionStatus, TaskCounts } from '../../shared/schemas/fleet.ts';
 export type { Problem } from '../../shared/schemas/problem.ts';
 export type { Task, TaskError, TaskStatus } from '../../shared/schemas/tasks.ts';
@@ -32,6 +40,8 @@ export type { Role } from '../../shared/roles.ts';
 
 export type AgentInput = z.input<typeof RegisterAgentSchema>;
 export type AllocateInput = z.input<typeof AllocateSchema>;
+/** Which leases to revoke, why, and what else to do. */
+export type RevokeInput = z.input<typeof RevokeLeasesSchema>;
 export type SubmitInput = z.input<typeof SubmitTaskSchema>;
 /** A task of a batch: others of it may name its `ref` in `dependsOn`. */
 export type BatchTaskInput = z.input<typeof BatchTaskSchema>;

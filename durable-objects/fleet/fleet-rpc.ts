@@ -23,6 +23,8 @@ export interface TokenRecord {
   readonly role: Role;
   readonly subject: string;
   readonly agentId?: string;
+  /** Lease quota in place of the fleet’s. */
+  readonly maxLeases?: number;
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
 }

@@ -22,4 +22,5 @@ export const FLEET_MIGRATIONS: readonly Migration[] = [
          action TEXT NOT NULL, request_id TEXT NOT NULL, entries TEXT NOT NULL) STRICT`,
     ],
   },
+  { name: '0002-token-quota', sql: ['ALTER TABLE tokens ADD COLUMN max_leases INTEGER'] },
 ];

@@ -58,13 +58,14 @@ export class FleetStorage {
       case 'tokenMinted': {
         const t = event.token;
         sql.exec(
-          'INSERT INTO tokens (id, role, subject, agent_id, issued_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?)',
+          'INSERT INTO tokens (id, role, subject, agent_id, issued_at_ms, expires_at_ms, max_leases) VALUES (?, ?, ?, ?, ?, ?, ?)',
           t.id,
           t.role,
           t.subject,
           t.agentId,
           t.issuedAtMs,
           t.expiresAtMs,
+          t.maxLeases,
         );
         return;
       }
@@ -184,9 +185,10 @@ export class FleetStorage {
       agent_id: string | null;
       issued_at_ms: number;
       expires_at_ms: number;
+      max_leases: number | null;
     };
     return this.#sql
-      .exec<Row>('SELECT id, role, subject, agent_id, issued_at_ms, expires_at_ms FROM tokens')
+      .exec<Row>('SELECT id, role, subject, agent_id, issued_at_ms, expires_at_ms, max_leases FROM tokens')
       .toArray()
       .map((r) => ({
         id: r.id,
@@ -195,6 +197,7 @@ export class FleetStorage {
         agentId: r.agent_id,
         issuedAtMs: r.issued_at_ms,
         expiresAtMs: r.expires_at_ms,
+        maxLeases: r.max_leases,
       }));
   }
 

@@ -9,9 +9,10 @@ import { decide, within } from './core/decide.ts';
 import { dependencyEnded, isLocal } from './core/dependencies.ts';
 import { nextAlarmMs } from './core/due.ts';
 import { subjectOf, type Effect } from './core/events.ts';
-import { addAgent, addLease, addTask } from './core/evolve.ts';
+import { addAgent, addLease, addRevocation, addTask } from './core/evolve.ts';
 import { armGrace, awaken, isAnyoneSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
-import { endPoll, poll, unaccepted, withdrawWaiter } from './core/polls.ts';
+import { endPoll, poll, unaccepted, withdrawWaiter, type PolledLeases } from './core/polls.ts';
+import { quotaExceeded } from './core/quotas.ts';
 import { demandOfAllocate } from './core/demand.ts';
 import { explain } from './core/selection.ts';
 import { createState, type PoolState, type Waiter } from './core/state.ts';
@@ -31,7 +32,7 @@ export interface EngineEnv {
 export type Outcome =
   | Exclude<Effect, { readonly type: 'waiterGranted' } | { readonly type: 'waiterTimedOut' } | { readonly type: 'pollReady' }>
   | { readonly type: 'waiterDone'; readonly waiterId: string; readonly reply: PoolReply }
-  | { readonly type: 'pollDone'; readonly agentId: string; readonly leaseIds: readonly string[] };
+  | ({ readonly type: 'pollDone'; readonly agentId: string } & PolledLeases);
 
 /** A request's answer: now, or later through `waiterDone`. */
 export type Answer = PoolReply | 'parked';
@@ -80,6 +81,7 @@ export class PoolEngine {
     const nowMs = this.#env.nowMs();
     state.lastFence = snapshot.meta.lastFence;
     state.nextTaskSeq = snapshot.meta.nextTaskSeq;
+    state.epoch = snapshot.meta.epoch ?? 0;
     // Longest silent first: that is the order of beats which `judgeOverdue` reads.
     for (const record of snapshot.agents.toSorted((a, b) => a.lastSeenAtMs - b.lastSeenAtMs)) {
       const agent = addAgent(state, record);
@@ -94,6 +96,7 @@ export class PoolEngine {
         state.timers.push({ atMs: (record.lostAtMs ?? nowMs) + LIMITS.offlineRetentionMs, kind: 'removeOffline', id: record.id });
     }
     for (const lease of snapshot.leases) addLease(state, lease);
+    for (const revocation of snapshot.revocations) addRevocation(state, revocation, nowMs);
     // Tasks that hold an agent first: they hold their place at a concurrency gate, too.
     for (const task of snapshot.tasks.toSorted((a, b) => Number(a.status === 'queued') - Number(b.status === 'queued')))
       addTask(state, task);
@@ -175,7 +178,7 @@ export class PoolEngine {
     agentId: string,
     max: number,
     park: boolean,
-  ): { readonly result: Result<readonly string[], FleetError>; readonly outcomes: readonly Outcome[] } {
+  ): { readonly result: Result<PolledLeases, FleetError>; readonly outcomes: readonly Outcome[] } {
     const { value, outcomes } = this.#change('poll', caller, (step) => poll(step, agentId, max, park));
     return { result: value, outcomes };
   }
@@ -244,7 +247,12 @@ export class PoolEngine {
       random: this.#env.random,
       ulid: this.#env.ulid,
       lastPongAtMs: this.#env.lastPongAtMs,
-      archive: { lease: (id) => storage.lease(id), task: (id) => storage.task(id), blob: (id, kind) => storage.blob(id, kind) },
+      archive: {
+        lease: (id) => storage.lease(id),
+        task: (id) => storage.task(id),
+        revocation: (epoch) => storage.revocation(epoch),
+        blob: (id, kind) => storage.blob(id, kind),
+      },
     };
   }
 
@@ -270,6 +278,7 @@ export class PoolEngine {
       home: this.state.home,
       config: this.state.config,
       lastFence: this.state.lastFence,
+      epoch: this.state.epoch,
       nextTaskSeq: this.state.nextTaskSeq,
       summaryVersion: this.#summaryVersion,
       prunedAtMs: this.#prunedAtMs,
@@ -293,20 +302,27 @@ export class PoolEngine {
     for (const effect of step.effects) {
       if (effect.type === 'pollReady') polled.add(effect.agentId);
       else if (effect.type === 'waiterGranted') outcomes.push(this.#granted(step, effect.waiter, effect.leaseIds));
-      else if (effect.type === 'waiterTimedOut') outcomes.push(this.#timedOut(effect.waiter));
+      else if (effect.type === 'waiterTimedOut') outcomes.push(this.#timedOut(effect));
       else outcomes.push(effect);
     }
     for (const agentId of polled) {
       const agent = this.state.agents.get(agentId);
       endPoll(this.state, agentId, step.nowMs);
-      if (agent !== undefined) outcomes.push({ type: 'pollDone', agentId, leaseIds: unaccepted(step, agent) });
+      if (agent === undefined) continue;
+      outcomes.push({ type: 'pollDone', agentId, leaseIds: unaccepted(step, agent), revoked: agent.revoked });
+      // Told, but only its next call says that it has heard.
+      agent.revoked = [];
     }
     return outcomes;
   }
 
-  #timedOut(waiter: Waiter): Outcome {
+  #timedOut({ waiter, atQuota }: Extract<Effect, { readonly type: 'waiterTimedOut' }>): Outcome {
     const why = explain(this.state, demandOfAllocate(waiter.spec));
-    const reply = err({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const);
+    const reply = err(
+      atQuota && waiter.quota !== null
+        ? quotaExceeded(waiter.quota, why)
+        : ({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const),
+    );
     // The caller goes on to another shard now: a repeat must find the grant there.
     if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);
     return { type: 'waiterDone', waiterId: waiter.id, reply };

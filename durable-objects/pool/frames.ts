@@ -53,6 +53,8 @@ export function readAgentFrame(message: string | ArrayBuffer): Result<ReadFrame,
 function commandOf(frame: AgentFrame, agentId: string): PoolCommand {
   const held = 'taskId' in frame ? { taskId: frame.taskId, fencingToken: frame.fencingToken } : null;
   switch (frame.type) {
+    case 'revoked':
+      return { type: 'acknowledgeRevocation', agentId, epoch: frame.epoch };
     case 'metrics':
       return { type: 'heartbeat', agentId, metrics: frame.metrics, leases: [] };
     case 'accept':

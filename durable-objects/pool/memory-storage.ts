@@ -2,7 +2,7 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { JsonText } from '../../shared/schemas/common.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import type { Changes } from './core/changes.ts';
-import type { AgentRecord, BlobKind, LeaseRecord, TaskRecord } from './core/records.ts';
+import type { AgentRecord, BlobKind, LeaseRecord, RevocationRecord, TaskRecord } from './core/records.ts';
 import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer } from './storage.ts';
 
 /** Everything a memory storage holds, record by record as text. */
@@ -12,6 +12,7 @@ export interface MemoryRows {
   readonly leases: ReadonlyMap<string, string>;
   readonly tasks: ReadonlyMap<string, string>;
   readonly blobs: ReadonlyMap<string, JsonText>;
+  readonly revocations: ReadonlyMap<string, string>;
   readonly answers: ReadonlyMap<string, string>;
   readonly auditRows: readonly AuditRow[];
 }
@@ -28,6 +29,7 @@ export class MemoryPoolStorage implements PoolStorage {
   readonly #leases = new Map<string, string>();
   readonly #tasks = new Map<string, string>();
   readonly #blobs = new Map<string, JsonText>();
+  readonly #revocations = new Map<string, string>();
   readonly #answers = new Map<string, string>();
   readonly auditRows: AuditRow[] = [];
 
@@ -39,6 +41,7 @@ export class MemoryPoolStorage implements PoolStorage {
       leases: this.#leases,
       tasks: this.#tasks,
       blobs: this.#blobs,
+      revocations: this.#revocations,
       answers: this.#answers,
       auditRows: this.auditRows,
     };
@@ -46,13 +49,14 @@ export class MemoryPoolStorage implements PoolStorage {
 
   /** A copy of the rows; `restore` puts it back, as the rollback of a transaction does. */
   copy(): MemoryRows {
-    const { meta, agents, leases, tasks, blobs, answers, auditRows } = this.rows;
+    const { meta, agents, leases, tasks, blobs, revocations, answers, auditRows } = this.rows;
     return {
       meta,
       agents: new Map(agents),
       leases: new Map(leases),
       tasks: new Map(tasks),
       blobs: new Map(blobs),
+      revocations: new Map(revocations),
       answers: new Map(answers),
       auditRows: [...auditRows],
     };
@@ -64,6 +68,7 @@ export class MemoryPoolStorage implements PoolStorage {
     replace(this.#leases, rows.leases);
     replace(this.#tasks, rows.tasks);
     replace(this.#blobs, rows.blobs);
+    replace(this.#revocations, rows.revocations);
     replace(this.#answers, rows.answers);
     this.auditRows.splice(0, this.auditRows.length, ...rows.auditRows);
   }
@@ -81,6 +86,10 @@ export class MemoryPoolStorage implements PoolStorage {
         .filter((l) => l.endedAtMs === null)
         .toSorted(byId),
       tasks: tasks.filter((t) => t.completedAtMs === null).toSorted(byId),
+      revocations: [...this.#revocations.values()]
+        .map((r) => JSON.parse(r) as RevocationRecord)
+        .filter((r) => r.endedAtMs === null)
+        .toSorted((a, b) => a.epoch - b.epoch),
       ended,
     };
   }
@@ -91,6 +100,11 @@ export class MemoryPoolStorage implements PoolStorage {
     for (const id of changes.removedAgents) this.#agents.delete(id);
     for (const lease of changes.leases.values()) this.#leases.set(lease.id, JSON.stringify(lease));
     for (const task of changes.tasks.values()) this.#tasks.set(task.id, JSON.stringify(task));
+    for (const [epoch, revocation] of changes.revocations) {
+      this.#revocations.set(String(epoch), JSON.stringify(revocation));
+      const old = this.revocation(epoch - LIMITS.revocationsPerShard);
+      if (old !== null && old.endedAtMs !== null) this.#revocations.delete(String(old.epoch));
+    }
     for (const { taskId, kind, json } of changes.blobs) {
       if (json === null) this.#blobs.delete(`${taskId}/${kind}`);
       else this.#blobs.set(`${taskId}/${kind}`, json);
@@ -106,6 +120,11 @@ export class MemoryPoolStorage implements PoolStorage {
   task(id: string): TaskRecord | null {
     const text = this.#tasks.get(id);
     return text === undefined ? null : (JSON.parse(text) as TaskRecord);
+  }
+
+  revocation(epoch: number): RevocationRecord | null {
+    const text = this.#revocations.get(String(epoch));
+    return text === undefined ? null : (JSON.parse(text) as RevocationRecord);
   }
 
   blob(taskId: string, kind: BlobKind): JsonText | null {

@@ -25,4 +25,8 @@ export const POOL_MIGRATIONS: readonly Migration[] = [
     name: '0002-wakes',
     sql: ['CREATE TABLE wakes (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL, at_ms INTEGER NOT NULL)'],
   },
+  {
+    name: '0003-revocations',
+    sql: ['CREATE TABLE revocations (epoch INTEGER PRIMARY KEY, ended_at_ms INTEGER, data TEXT NOT NULL)'],
+  },
 ];

@@ -1,10 +1,13 @@
 import { LIMITS } from '../../shared/limits.ts';
 import { err } from '../../shared/result.ts';
 import type { PoolReply } from '../../shared/rpc.ts';
+import type { PolledLeases } from './core/polls.ts';
+
+const NOTHING: PolledLeases = { leaseIds: [], revoked: [] };
 
 interface ParkedPoll {
   readonly waiterId: string;
-  readonly answer: (leaseIds: readonly string[]) => void;
+  readonly answer: (polled: PolledLeases) => void;
   readonly leave: () => void;
 }
 
@@ -38,17 +41,17 @@ export class Parking {
   }
 
   /** Parks a poll; a second one of the same agent answers the first with nothing. */
-  parkPoll(agentId: string, waiterId: string, waitMs: number, onEmpty: () => void): Promise<readonly string[]> {
-    this.#polls.get(agentId)?.answer([]);
+  parkPoll(agentId: string, waiterId: string, waitMs: number, onEmpty: () => void): Promise<PolledLeases> {
+    this.#polls.get(agentId)?.answer(NOTHING);
     return this.#park((resolve) => {
-      const answer = (leaseIds: readonly string[]): void => {
+      const answer = (polled: PolledLeases): void => {
         clearTimeout(timer);
         if (this.#polls.get(agentId)?.waiterId === waiterId) this.#polls.delete(agentId);
         this.#pollAgents.delete(waiterId);
-        resolve(leaseIds);
+        resolve(polled);
       };
       const leave = (): void => {
-        answer([]);
+        answer(NOTHING);
         onEmpty();
       };
       const timer = setTimeout(leave, waitMs);
@@ -57,8 +60,8 @@ export class Parking {
     });
   }
 
-  answerPoll(agentId: string, leaseIds: readonly string[]): void {
-    this.#polls.get(agentId)?.answer(leaseIds);
+  answerPoll(agentId: string, polled: PolledLeases): void {
+    this.#polls.get(agentId)?.answer(polled);
   }
 
   leavePoll(waiterId: string): boolean {
@@ -91,7 +94,7 @@ export class Parking {
   /** Answers everyone: what they wait for will not come. */
   clear(): void {
     for (const waiterId of this.#waiters.keys()) this.leaveWaiter(waiterId);
-    for (const poll of this.#polls.values()) poll.answer([]);
+    for (const poll of this.#polls.values()) poll.answer(NOTHING);
     for (const taskId of this.#tasks.keys()) this.taskEnded(taskId);
   }
 

@@ -5,17 +5,22 @@ import type { Home } from '../../shared/ids.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type {
+  AcknowledgedBy,
   AgentFilter,
   AgentView,
   AllocateSpec,
   AllocationView,
-  AssignmentView,
   Caller,
+  IdempotencyRef,
   Page,
+  Polled,
   PoolReply,
   PoolRequest,
   PoolRpc,
+  RevokeStep,
+  RevokeTerms,
   ShardConfig,
+  ShardRevocation,
   ShardSummary,
   TaskFilter,
   TaskView,
@@ -24,10 +29,13 @@ import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../env.ts';
 import { GroupCommit } from '../lib/group-commit.ts';
 import { migrate } from '../lib/migrate.ts';
+import { Acknowledgements, acknowledgedBy, stillAwaited } from './acknowledgements.ts';
+import { isEmpty, type PolledLeases } from './core/polls.ts';
 import { PoolEngine, type Outcome } from './engine.ts';
 import { POOL_MIGRATIONS } from './migrations.ts';
 import { Parking } from './parking.ts';
 import * as queries from './queries.ts';
+import { NOTHING_REVOKED, revokeInSteps } from './revoke-in-steps.ts';
 import { Reporter } from './reporter.ts';
 import { Sessions } from './sessions.ts';
 import { SqlitePoolStorage } from './sqlite-storage.ts';
@@ -42,6 +50,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   readonly #storage: SqlitePoolStorage;
   #commit: GroupCommit;
   readonly #parking = new Parking();
+  readonly #acknowledgements = new Acknowledgements();
   readonly #sessions: Sessions;
   readonly #reporter: Reporter;
   readonly #watcher: Watcher;
@@ -154,7 +163,10 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
         this.#parking.answerWaiter(outcome.waiterId, outcome.reply);
         return;
       case 'pollDone':
-        this.#parking.answerPoll(outcome.agentId, outcome.leaseIds);
+        this.#parking.answerPoll(outcome.agentId, outcome);
+        return;
+      case 'acknowledged':
+        this.#acknowledgements.heard(outcome.agentId);
         return;
       case 'taskEnded':
         this.#parking.taskEnded(outcome.taskId);
@@ -203,22 +215,48 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     home: Home,
     caller: Caller,
     input: { readonly agentId: string; readonly waiterId: string; readonly max: number; readonly waitMs: number },
-  ): Promise<Result<readonly AssignmentView[], FleetError>> {
+  ): Promise<Result<Polled, FleetError>> {
     // A poll of an agent that was never registered must not bring a shard to life.
     if (this.#engine === null) return err(notFound('agent'));
     this.#at(fleet, home, this.#engine.state.config);
-    let parked: Promise<readonly string[]> | null = null;
+    let parked: Promise<PolledLeases> | null = null;
     const result = await this.#change((engine) => {
       const park = input.waitMs > 0 && this.#parking.hasRoom();
       const polled = engine.poll(caller, input.agentId, input.max, park);
-      if (polled.result.ok && polled.result.value.length === 0 && park) {
+      if (polled.result.ok && isEmpty(polled.result.value) && park) {
         parked = this.#parking.parkPoll(input.agentId, input.waiterId, input.waitMs, () => this.#endPoll(input.agentId));
       }
       return { value: polled.result, outcomes: polled.outcomes };
     });
     if (!result.ok) return result;
-    const leaseIds = parked === null ? result.value : await (parked as Promise<readonly string[]>);
-    return ok(leaseIds.flatMap((id) => this.#sessions.assignment(id) ?? []));
+    const { leaseIds, revoked } = parked === null ? result.value : await (parked as Promise<PolledLeases>);
+    return ok({ assignments: leaseIds.flatMap((id) => this.#sessions.assignment(id) ?? []), revoked });
+  }
+
+  async revoke(
+    fleet: string,
+    home: Home,
+    config: ShardConfig,
+    caller: Caller,
+    terms: RevokeTerms,
+    idempotency: IdempotencyRef | null,
+  ): Promise<Result<ShardRevocation, FleetError>> {
+    // A shard that was never written holds no lease, and is not brought to life for it.
+    if (this.#engine === null) return ok(NOTHING_REVOKED);
+    this.#at(fleet, home, config);
+    return revokeInSteps(terms, idempotency, async (request) => {
+      const reply = await this.#change((engine) => {
+        const { answers, outcomes } = engine.execute(caller, [request]);
+        return { value: answers[0] as PoolReply, outcomes };
+      });
+      return reply as Result<RevokeStep, FleetError>;
+    });
+  }
+
+  async acknowledged(epoch: number, agentIds: readonly string[], waitMs: number): Promise<readonly (AcknowledgedBy | null)[]> {
+    const agents = (): PoolEngine['state']['agents'] => this.#engine?.state.agents ?? new Map<string, never>();
+    if (this.#parking.hasRoom()) await this.#acknowledgements.wait(stillAwaited(agents(), epoch, agentIds), waitMs);
+    return agentIds.map((id) => acknowledgedBy(agents().get(id), epoch));
   }
 
   #endPoll(agentId: string): void {
@@ -269,8 +307,8 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     return queries.whyTask(this.#engine, this.#storage, id, Date.now());
   }
 
-  async explain(spec: AllocateSpec): Promise<Why> {
-    return queries.explainAllocation(this.#engine, spec);
+  async explain(caller: Caller, spec: AllocateSpec): Promise<Why> {
+    return queries.explainAllocation(this.#engine, caller, spec);
   }
 
   async listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>> {
@@ -308,6 +346,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     this.#commit = this.#newCommit();
     this.#reporter.reset();
     this.#parking.clear();
+    this.#acknowledgements.clear();
     await Promise.all([alarm, deleted]);
     await this.ctx.storage.sync();
   }

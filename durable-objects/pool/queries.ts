@@ -1,8 +1,18 @@
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
-import type { AgentFilter, AgentView, AllocateSpec, AllocationView, Page, TaskFilter, TaskView } from '../../shared/rpc.ts';
+import type {
+  AgentFilter,
+  AgentView,
+  AllocateSpec,
+  AllocationView,
+  Caller,
+  Page,
+  TaskFilter,
+  TaskView,
+} from '../../shared/rpc.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import { demandOfAllocate, demandOfTask } from './core/demand.ts';
+import { hasRoom, limitedByQuota } from './core/quotas.ts';
 import type { TaskRecord } from './core/records.ts';
 import { explain } from './core/selection.ts';
 import { statusOf, type PoolState } from './core/state.ts';
@@ -72,9 +82,11 @@ export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string, n
   return ok({ ...why, position });
 }
 
-export function explainAllocation(engine: MaybeEngine, spec: AllocateSpec): Why {
+export function explainAllocation(engine: MaybeEngine, { subject, leaseQuota }: Caller, spec: AllocateSpec): Why {
   if (engine === null) return { agents: 0, eligible: 0, failed: [], detail: 'The pool has no agents in this region.' };
-  return explain(engine.state, demandOfAllocate(spec));
+  const why = explain(engine.state, demandOfAllocate(spec));
+  const isLimited = leaseQuota !== undefined && !hasRoom(engine.state, subject, leaseQuota, spec.count);
+  return isLimited ? limitedByQuota(why, leaseQuota) : why;
 }
 
 export function listAgents(engine: MaybeEngine, filter: AgentFilter, after: string | null, limit: number): Page<AgentView> {

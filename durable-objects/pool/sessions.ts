@@ -10,7 +10,8 @@ import {
   type PoolReply,
   type ShardConfig,
 } from '../../shared/rpc.ts';
-import { SESSION_GONE, SESSION_PROTOCOL, SESSION_REPLACED } from '../../shared/schemas/session.ts';
+import type { RevokedLease } from '../../shared/schemas/agents.ts';
+import { SESSION_GONE, SESSION_PROTOCOL, SESSION_REPLACED, type ServerFrame } from '../../shared/schemas/session.ts';
 import { assignmentView } from './core/views.ts';
 import type { Outcome, PoolEngine } from './engine.ts';
 import { readAgentFrame, serverFrame } from './frames.ts';
@@ -38,7 +39,7 @@ export interface FrameRequest {
   readonly command: PoolCommand;
 }
 
-type SocketOutcome = Extract<Outcome, { readonly type: 'assign' | 'cancel' | 'drain' | 'closeSession' }>;
+type SocketOutcome = Extract<Outcome, { readonly type: 'assign' | 'cancel' | 'revoke' | 'drain' | 'closeSession' }>;
 
 /** The agents' sockets. They hibernate: nothing here survives in memory, everything is asked of the platform again. */
 export class Sessions {
@@ -87,8 +88,22 @@ export class Sessions {
       pingIntervalMs: LIMITS.heartbeatIntervalMs,
       ...(asked.renewedToken === null ? {} : { token: asked.renewedToken }),
     });
+    this.#revokeAfterWelcome(server, asked.agentId);
     for (const outcome of granted) this.deliver(outcome);
     return new Response(null, { status: 101, webSocket: client, headers: { 'Sec-WebSocket-Protocol': SESSION_PROTOCOL } });
+  }
+
+  /** What was revoked between the opening and now found no socket. The welcome does not name it; this asks for a word on it. */
+  #revokeAfterWelcome(socket: WebSocket, agentId: string): void {
+    const revoked = this.#engine()?.state.agents.get(agentId)?.revoked ?? [];
+    for (const [epoch, leases] of Map.groupBy(revoked, (lease) => lease.epoch)) this.#sendRevoke(socket, epoch, leases);
+  }
+
+  /** Each task is cancelled without grace, too: that is what agents of before this frame understand. */
+  #sendRevoke(socket: WebSocket, epoch: number, leases: readonly RevokedLease[]): void {
+    this.#send(socket, 'revoke', { epoch, reason: leases[0]?.reason ?? '', leases });
+    for (const { taskId } of leases)
+      if (taskId !== undefined) this.#send(socket, 'cancel', { taskId, reason: 'revoked', graceMs: 0 });
   }
 
   openAgents(): ReadonlySet<string> {
@@ -150,6 +165,9 @@ export class Sessions {
         case 'cancel':
           this.#send(socket, 'cancel', { taskId: outcome.taskId, reason: outcome.reason, graceMs: outcome.graceMs });
           break;
+        case 'revoke':
+          this.#sendRevoke(socket, outcome.epoch, outcome.leases);
+          break;
         case 'drain':
           this.#send(socket, 'drain', { deadlineMs: outcome.deadlineMs });
           break;
@@ -188,7 +206,7 @@ export class Sessions {
     send(socket, JSON.stringify({ type: 'error', ...(id === undefined ? {} : { id }), problem }));
   }
 
-  #send(socket: WebSocket, type: 'welcome' | 'assign' | 'cancel' | 'drain', body: Readonly<Record<string, unknown>>): void {
+  #send(socket: WebSocket, type: ServerFrame['type'], body: Readonly<Record<string, unknown>>): void {
     this.#frameSeq += 1;
     send(socket, serverFrame(type, `s${this.#frameSeq}`, body));
   }

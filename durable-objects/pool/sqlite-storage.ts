@@ -3,7 +3,14 @@ import type { JsonText } from '../../shared/schemas/common.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import type { SqlDatabase } from '../lib/sql.ts';
 import type { Changes } from './core/changes.ts';
-import { ENDED, type AgentRecord, type BlobKind, type LeaseRecord, type TaskRecord } from './core/records.ts';
+import {
+  ENDED,
+  type AgentRecord,
+  type BlobKind,
+  type LeaseRecord,
+  type RevocationRecord,
+  type TaskRecord,
+} from './core/records.ts';
 import { PendingRows } from './pending-rows.ts';
 import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer } from './storage.ts';
 
@@ -76,6 +83,9 @@ export class SqlitePoolStorage implements PoolStorage {
       tasks: this.#all<{ data: string }>('SELECT data FROM tasks WHERE expires_at_ms IS NULL ORDER BY id').map(
         (r) => JSON.parse(r.data) as TaskRecord,
       ),
+      revocations: this.#all<{ data: string }>('SELECT data FROM revocations WHERE ended_at_ms IS NULL ORDER BY epoch').map(
+        (r) => JSON.parse(r.data) as RevocationRecord,
+      ),
       ended,
     };
   }
@@ -96,12 +106,27 @@ export class SqlitePoolStorage implements PoolStorage {
     for (const id of changes.removedAgents) sql.exec('DELETE FROM agents WHERE id = ?', id);
     for (const lease of changes.leases.values()) this.#leases.set(lease.id, JSON.stringify(lease));
     for (const task of changes.tasks.values()) this.#tasks.set(task.id, JSON.stringify(task));
+    for (const revocation of changes.revocations.values()) this.#writeRevocation(revocation);
     for (const blob of changes.blobs) {
       if (blob.json === null) sql.exec('DELETE FROM task_blobs WHERE task_id = ? AND kind = ?', blob.taskId, blob.kind);
       else
         sql.exec('INSERT OR REPLACE INTO task_blobs (task_id, kind, data) VALUES (?, ?, ?)', blob.taskId, blob.kind, blob.json);
     }
     this.#meta = meta;
+  }
+
+  /** Rare, so each one makes room for itself. */
+  #writeRevocation(revocation: RevocationRecord): void {
+    this.#sql.exec(
+      'INSERT OR REPLACE INTO revocations (epoch, ended_at_ms, data) VALUES (?, ?, ?)',
+      revocation.epoch,
+      revocation.endedAtMs,
+      JSON.stringify(revocation),
+    );
+    this.#sql.exec(
+      'DELETE FROM revocations WHERE epoch = ? AND ended_at_ms IS NOT NULL',
+      revocation.epoch - LIMITS.revocationsPerShard,
+    );
   }
 
   /** Writes what was kept back. */
@@ -128,6 +153,11 @@ export class SqlitePoolStorage implements PoolStorage {
   task(id: string): TaskRecord | null {
     const text = this.#tasks.get(id) ?? this.#all<{ data: string }>('SELECT data FROM tasks WHERE id = ?', id)[0]?.data;
     return text === undefined ? null : (JSON.parse(text) as TaskRecord);
+  }
+
+  revocation(epoch: number): RevocationRecord | null {
+    const row = this.#all<{ data: string }>('SELECT data FROM revocations WHERE epoch = ?', epoch)[0];
+    return row === undefined ? null : (JSON.parse(row.data) as RevocationRecord);
   }
 
   blob(taskId: string, kind: BlobKind): JsonText | null {

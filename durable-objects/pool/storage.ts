@@ -4,7 +4,7 @@ import type { ShardConfig } from '../../shared/rpc.ts';
 import type { TaskCounts } from '../../shared/schemas/fleet.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import type { Changes } from './core/changes.ts';
-import type { AgentRecord, BlobKind, LeaseRecord, TaskRecord } from './core/records.ts';
+import type { AgentRecord, BlobKind, LeaseRecord, RevocationRecord, TaskRecord } from './core/records.ts';
 
 /** What a shard remembers besides its agents, leases and tasks. */
 export interface ShardMeta {
@@ -12,6 +12,8 @@ export interface ShardMeta {
   readonly home: Home;
   readonly config: ShardConfig;
   readonly lastFence: number;
+  /** The latest revocation. Shards of before there were any have none. */
+  readonly epoch?: number;
   readonly nextTaskSeq: number;
   /** Rises with every commit that may have changed a counter; the registry keeps the highest it saw. */
   readonly summaryVersion: number;
@@ -25,6 +27,8 @@ export interface Snapshot {
   readonly agents: readonly AgentRecord[];
   readonly leases: readonly LeaseRecord[];
   readonly tasks: readonly TaskRecord[];
+  /** Under way. */
+  readonly revocations: readonly RevocationRecord[];
   readonly ended: Partial<TaskCounts>;
 }
 
@@ -65,6 +69,7 @@ export interface PoolStorage {
   write(changes: Changes, meta: ShardMeta): void;
   lease(id: string): LeaseRecord | null;
   task(id: string): TaskRecord | null;
+  revocation(epoch: number): RevocationRecord | null;
   blob(taskId: string, kind: BlobKind): JsonText | null;
   /** Tasks with an id above `after`, ascending, live and ended. */
   tasks(status: TaskStatus | null, after: string | null, limit: number): readonly TaskRecord[];

@@ -111,6 +111,18 @@ export const HeartbeatSchema = z
 export type Heartbeat = z.infer<typeof HeartbeatSchema>;
 export const HeartbeatItemSchema = z.strictObject({ id: z.string().max(LIMITS.nameChars), ...HeartbeatSchema.shape });
 
+/** Leases of the agent that were revoked, told once: stop the work, whatever it says would be refused. */
+export const RevokedLeasesSchema = z.array(
+  z.object({
+    allocationId: z.string(),
+    taskId: z.string().optional(),
+    fencingToken: FencingTokenSchema,
+    epoch: z.int(),
+    reason: z.string(),
+  }),
+);
+export type RevokedLease = z.infer<typeof RevokedLeasesSchema>[number];
+
 export const HeartbeatReplySchema = z
   .object({
     leases: z.array(
@@ -123,6 +135,7 @@ export const HeartbeatReplySchema = z
     ),
     cancel: z.array(z.string()),
     drain: z.boolean(),
+    revoked: RevokedLeasesSchema.optional(),
     token: z.string().optional(),
   })
   .meta({ id: 'HeartbeatReply' });
@@ -145,7 +158,7 @@ export const AssignmentSchema = z
   })
   .meta({ id: 'Assignment' });
 export type Assignment = z.infer<typeof AssignmentSchema>;
-export const PollReplySchema = z.object({ assignments: z.array(AssignmentSchema) });
+export const PollReplySchema = z.object({ assignments: z.array(AssignmentSchema), revoked: RevokedLeasesSchema.optional() });
 
 export const DrainAgentSchema = z
   .strictObject({ deadlineMs: DurationSchema.max(3_600_000).default(LIMITS.drainDeadlineMs) })

@@ -85,6 +85,10 @@ export const FleetSettingsSchema = z
     residency: ResidencySchema.optional(),
     homeRegion: RegionNameSchema.optional(),
     maxAgents: z.int().min(0).max(10_000_000).optional(),
+    leaseQuota: z
+      .strictObject({ perCaller: z.int().min(0).max(10_000_000) })
+      .optional()
+      .meta({ description: 'Live leases that a token may hold by allocating, in each pool of each region' }),
   })
   .meta({ id: 'FleetSettings' });
 export type FleetSettings = z.infer<typeof FleetSettingsSchema>;
@@ -98,6 +102,12 @@ export const MintTokenSchema = z
       .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must match [a-z][a-z0-9-]{0,62}')
       .optional(),
     expiresInMs: z.int().min(1_000).max(LIMITS.tokenTtlMsMax).optional(),
+    maxLeases: z
+      .int()
+      .min(0)
+      .max(10_000_000)
+      .optional()
+      .meta({ description: 'In place of the fleet’s `leaseQuota.perCaller`, for this token' }),
   })
   .refine((t) => (t.role === 'agent') === (t.agentId !== undefined), {
     path: ['agentId'],
@@ -106,6 +116,10 @@ export const MintTokenSchema = z
   .refine((t) => t.role !== 'agent' || (t.expiresInMs ?? 0) <= LIMITS.agentTokenTtlMs, {
     path: ['expiresInMs'],
     message: `must be at most ${LIMITS.agentTokenTtlMs} for an agent, whose token is renewed while it calls`,
+  })
+  .refine((t) => t.maxLeases === undefined || t.role === 'operator' || t.role === 'admin', {
+    path: ['maxLeases'],
+    message: 'goes with a role that may allocate',
   })
   .meta({ id: 'MintToken' });
 export const MintedTokenSchema = z

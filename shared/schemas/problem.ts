@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { RevocationSchema } from './allocations.ts';
 import { WhySchema } from './why.ts';
 
 /** RFC 9457 body of every error, `application/problem+json`. */
@@ -17,6 +18,7 @@ export const ProblemSchema = z
     limit: z.number().optional(),
     scope: z.string().optional(),
     state: z.string().optional(),
+    revocation: RevocationSchema.optional(),
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof ProblemSchema>;

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { LIMITS } from '../limits.ts';
-import { AssignmentSchema } from './agents.ts';
+import { AssignmentSchema, RevokedLeasesSchema } from './agents.ts';
 import { AnyJsonSchema, dictionary, DurationSchema, FencingTokenSchema } from './common.ts';
 import { ProblemSchema } from './problem.ts';
 import { TaskFailureSchema } from './tasks.ts';
@@ -34,6 +34,8 @@ export const AgentFrameSchema = z.discriminatedUnion('type', [
     id: held.id,
     metrics: dictionary(z.string().min(1).max(64), z.number()),
   }),
+  /** The work under the leases of that `revoke` has been told to stop. */
+  z.strictObject({ type: z.literal('revoked'), id: held.id, epoch: z.int().positive() }),
 ]);
 export type AgentFrame = z.infer<typeof AgentFrameSchema>;
 
@@ -48,6 +50,8 @@ export const ServerFrameSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('assign'), id: z.string(), ...AssignmentSchema.shape }),
   z.object({ type: z.literal('cancel'), id: z.string(), taskId: z.string(), reason: z.string(), graceMs: DurationSchema }),
+  /** Leases that were revoked. Each task among them is told by a `cancel` without grace as well, for those who know only that. */
+  z.object({ type: z.literal('revoke'), id: z.string(), epoch: z.int(), reason: z.string(), leases: RevokedLeasesSchema }),
   z.object({ type: z.literal('drain'), id: z.string(), deadlineMs: DurationSchema }),
   z.object({
     type: z.literal('ack'),

@@ -234,7 +234,7 @@ export class PoolHarness {
     const { result, outcomes } = this.engine.poll(asAgent(agentId), agentId, options.max ?? 1, options.park ?? false);
     this.outcomes.push(...outcomes);
     if (!result.ok) throw new Error(`poll was refused: ${result.error.kind}`);
-    return result.value;
+    return result.value.leaseIds;
   }
 
   /** What the agent holds of a task now, with the token it was given. */

@@ -38,6 +38,8 @@ export function poolViolations(state: PoolState, look: Look): readonly string[] 
   checkGates(state, note);
   checkAlarm(state, look, note);
   checkSettled(state, look, note);
+  checkHoldings(state, note);
+  checkRevocations(state, note);
   return found;
 }
 
@@ -107,7 +109,7 @@ function checkDue(state: PoolState, nowMs: number, note: Note): void {
 
 /** I7: each live task is in exactly one state, and stands where that state says. */
 function checkTasks(state: PoolState, note: Note): void {
-  const waiting = new Set<string>(state.waiters.keys());
+  const waiting = new Set<string>([...state.waiters.keys()].filter((id) => !state.holdings.isOutside(id)));
   for (const task of state.tasks.values()) {
     if (task.completedAtMs !== null) note(`live task ${task.id} has ended`);
     if (task.attempts > task.maxAttempts || task.attempts < 0) note(`task ${task.id} has ${task.attempts} attempts`);
@@ -224,6 +226,28 @@ function checkGates(state: PoolState, note: Note): void {
   }
 }
 
+/** Who holds how many leases equals a recount; a wait stands outside the queue only while its caller holds its quota. */
+function checkHoldings(state: PoolState, note: Note): void {
+  const held = new Map<string, number>();
+  for (const { holder } of state.leases.values()) if (holder !== undefined) held.set(holder, (held.get(holder) ?? 0) + 1);
+  equal('holdings', [...state.holdings.entries()].toSorted(), [...held].toSorted(), note);
+  for (const { id, callerSubject, quota, spec } of state.waiters.values()) {
+    if (!state.holdings.isOutside(id)) continue;
+    if (quota === null || (held.get(callerSubject) ?? 0) + spec.count <= quota.share)
+      note(`waiter ${id} is kept out for nothing`);
+  }
+}
+
+/** A revocation under way ends some time; nobody has acknowledged what has not happened, or is still to be told of the old. */
+function checkRevocations(state: PoolState, note: Note): void {
+  for (const { epoch, endedAtMs } of state.revocations.values())
+    if (endedAtMs !== null || epoch > state.epoch) note(`revocation ${epoch} is not under way`);
+  for (const { record, revoked, acknowledgedEpoch } of state.agents.values()) {
+    if (acknowledgedEpoch > state.epoch) note(`agent ${record.id} has acknowledged ${acknowledgedEpoch} of ${state.epoch}`);
+    if (revoked.some(({ epoch }) => epoch <= acknowledgedEpoch)) note(`agent ${record.id} is still to be told of the old`);
+  }
+}
+
 /** I10, first half: whatever will fall due has an alarm that is not later. */
 function checkAlarm(state: PoolState, look: Look, note: Note): void {
   const alarmMs = nextAlarmMs(state) ?? Number.POSITIVE_INFINITY;
@@ -232,6 +256,7 @@ function checkAlarm(state: PoolState, look: Look, note: Note): void {
   };
   for (const lease of state.leases.values()) by(`lease ${lease.id}`, lease.expiresAtMs);
   for (const waiter of state.waiters.values()) by(`waiter ${waiter.id}`, waiter.endsAtMs);
+  if (state.revocations.size > 0) by('a revocation', look.latestMs + LIMITS.revokeResumeMs);
   for (const task of state.tasks.values()) {
     if (task.status === 'queued' && task.waitsFor.length === 0 && task.notBeforeMs > 0) by(`task ${task.id}`, task.notBeforeMs);
     by(`deadline of ${task.id}`, task.deadlineAtMs);

@@ -21,8 +21,8 @@ const CHUNK = 250;
 /** A planted bug is found within so many seeds. */
 const MUTANT_SEEDS = 60;
 
-const failure = (n: number): string | null => {
-  const result = simulate(n);
+const failure = (n: number, asFound = false): string | null => {
+  const result = simulate(n, { asFound });
   return result.failure === null
     ? null
     : `seed ${n}, step ${result.steps}: ${result.failure}\nreplay: SEED=${n} npm run test:sim`;
@@ -30,7 +30,7 @@ const failure = (n: number): string | null => {
 
 /**
  * Runs that find a bug we once had: each was seen to fail with the fix taken out. Whoever changes what a seed means
- * (`lib/`) looks for new ones.
+ * (`lib/`) looks for new ones, or leaves it as it was under `asFound`.
  */
 const FOUND: Readonly<Record<string, number>> = {
   'a wake judged its agents before it knew their sockets': 382,
@@ -66,7 +66,7 @@ function runMany(): void {
   });
 
   it.each(Object.entries(FOUND))('P110: %s', (_, n) => {
-    expect(failure(n)).toBeNull();
+    expect(failure(n, true)).toBeNull();
   });
 
   it('P110: a run is its seed: twice the same', () => {

@@ -26,6 +26,8 @@ const ClaimsSchema = z
     pool: z.string().optional(),
     /** The operator of a local fleet: survives the deletion of its fleet and may create others. Only honoured locally. */
     root: z.boolean().optional(),
+    /** Lease quota of this token, in place of the fleet’s. */
+    maxLeases: z.int().min(0).optional(),
     iat: z.int(),
     exp: z.int(),
   })

@@ -7,12 +7,14 @@ export function subjectOf(command: PoolCommand): { readonly kind: IdKind; readon
   switch (command.type) {
     case 'registerAgent':
     case 'allocate':
+    case 'revokeLeases':
     case 'submitTask':
       return null;
     case 'deregisterAgent':
     case 'heartbeat':
     case 'drainAgent':
     case 'quarantineAgent':
+    case 'acknowledgeRevocation':
       return { kind: 'agent', id: command.agentId };
     case 'renew':
     case 'release':

@@ -19,6 +19,8 @@ interface Item {
   readonly candidates: readonly number[];
   at: number;
   readonly whys: Why[];
+  /** What a shard said where the caller had room left: that stands before its quota at another. */
+  noCapacity: FleetError | null;
 }
 
 /** Refusals after which another shard may still say yes. */
@@ -45,7 +47,7 @@ export async function executeOnShards(
     }
     const candidates = own.shard === null ? candidateShards(route, request, random) : [own.shard];
     notePlaced(route, candidates[0] ?? 0, request);
-    open.push({ index, request, candidates, at: 0, whys: [] });
+    open.push({ index, request, candidates, at: 0, whys: [], noCapacity: null });
   }
 
   const faults: unknown[] = [];
@@ -109,7 +111,8 @@ function requestAt(item: Item): PoolRequest {
 
 function passOn(item: Item, reply: PoolReply): boolean {
   if (reply.ok || !PASSABLE.has(reply.error.kind) || item.at === item.candidates.length - 1) return false;
-  if (reply.error.kind === 'no_capacity' && reply.error.why !== undefined) item.whys.push(reply.error.why);
+  if ('why' in reply.error && reply.error.why !== undefined) item.whys.push(reply.error.why);
+  if (reply.error.kind === 'no_capacity') item.noCapacity = reply.error;
   item.at += 1;
   return true;
 }
@@ -121,9 +124,10 @@ function finish(item: Item, reply: PoolReply, route: LiveRoute, forget: Map<numb
   if (idempotency !== undefined && idempotency.passOnRefusal !== true) {
     for (const shard of item.candidates.slice(0, -1)) forget.set(shard, [...(forget.get(shard) ?? []), idempotency.key]);
   }
-  const { error } = reply;
-  if (error.kind === 'no_capacity' && error.why !== undefined) {
-    const why = mergeWhys([...item.whys, error.why]);
+  const isQuota = reply.error.kind === 'quota_exceeded' && reply.error.scope === 'caller';
+  const error = isQuota ? (item.noCapacity ?? reply.error) : reply.error;
+  if ('why' in error && 'why' in reply.error) {
+    const why = mergeWhys([...item.whys, ...(reply.error.why === undefined ? [] : [reply.error.why])]);
     return { ...reply, error: { ...error, ...(why === undefined ? {} : { why }) } };
   }
   // The caller knows the pool's maximum, not one shard's part of it.

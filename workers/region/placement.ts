@@ -74,7 +74,7 @@ function byKey(shards: number[], key: string): readonly number[] {
 }
 
 /** FNV-1a with murmur's finish, without which texts that differ in their last character land next to each other. */
-function hash(text: string): number {
+export function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i += 1) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

@@ -6,15 +6,18 @@ import type {
   AgentView,
   AllocateSpec,
   AllocationView,
-  AssignmentView,
   Caller,
+  IdempotencyRef,
   Page,
+  Polled,
   PoolReply,
   PoolRequest,
   PoolRpc,
   PoolView,
+  RegionRevocation,
   RegionRpc,
   RegionStatusBlock,
+  RevokeTerms,
   TaskFilter,
   TaskView,
 } from '../../shared/rpc.ts';
@@ -28,6 +31,8 @@ import { isOverloaded, orOverloaded, overloaded } from './faults.ts';
 import { listShards } from './lists.ts';
 import { purgeFleet } from './purge.ts';
 import { findRoute, onAllShards, readById, type RegionPorts } from './region.ts';
+import { callerAt } from './lease-quota.ts';
+import { revokeInRegion } from './revoke.ts';
 import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
@@ -81,12 +86,20 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     caller: Caller,
     agentId: string,
     input: { readonly waiterId: string; readonly max: number; readonly waitMs: number },
-  ): Promise<Result<readonly AssignmentView[], FleetError>> {
+  ): Promise<Result<Polled, FleetError>> {
     return orOverloaded(
       readById(this.#ports, caller, 'agent', agentId, (pool, { home }) =>
         pool.poll(caller.fleet, home, caller, { agentId, ...input }),
       ),
     );
+  }
+
+  async revoke(
+    caller: Caller,
+    input: RevokeTerms & { readonly pool?: string; readonly waitMs: number },
+    idempotency: IdempotencyRef | null,
+  ): Promise<RegionRevocation> {
+    return revokeInRegion(this.#ports, caller, input, idempotency);
   }
 
   async withdraw(caller: Caller, pool: string, shard: number | null, waiterId: string): Promise<void> {
@@ -121,7 +134,9 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
   }
 
   async explain(caller: Caller, pool: string, spec: AllocateSpec): Promise<Result<Why, FleetError>> {
-    const whys = await orOverloaded(onAllShards(this.#ports, caller, pool, (stub) => stub.explain(spec)));
+    const whys = await orOverloaded(
+      onAllShards(this.#ports, caller, pool, (stub, shard, shards) => stub.explain(callerAt(caller, shard, shards), spec)),
+    );
     if (!whys.ok) return whys;
     const why = mergeWhys(whys.value);
     return why === undefined ? err({ kind: 'internal', detail: 'A pool without shards.' }) : ok(why);

@@ -64,10 +64,14 @@ export async function onAllShards<T>(
   ports: RegionPorts,
   caller: Caller,
   pool: string,
-  call: (pool: PoolRpc) => Promise<T>,
+  call: (pool: PoolRpc, shard: number, shards: number) => Promise<T>,
 ): Promise<Result<readonly T[], FleetError>> {
   const route = await findRoute(ports, caller.fleet, pool);
   if (route === null) return err(poolNotFound(pool));
   const shards = Array.from({ length: route.shards }, (_, shard) => shard);
-  return ok(await Promise.all(shards.map((shard) => call(ports.pool(caller.fleet, { region: ports.region, pool, shard })))));
+  return ok(
+    await Promise.all(
+      shards.map((shard) => call(ports.pool(caller.fleet, { region: ports.region, pool, shard }), shard, route.shards)),
+    ),
+  );
 }

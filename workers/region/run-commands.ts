@@ -5,6 +5,7 @@ import { regionFull } from '../../durable-objects/registry/core/admission.ts';
 import { poolNotFound } from '../../durable-objects/registry/core/pools.ts';
 import { subjectOf } from './command-id.ts';
 import { executeOnShards, type Shards } from './execute.ts';
+import { callerAt } from './lease-quota.ts';
 import type { LiveRoute } from './placement.ts';
 import { configOf, findRoute, type RegionPorts } from './region.ts';
 
@@ -73,7 +74,9 @@ function shardsOf(ports: RegionPorts, caller: Caller, route: LiveRoute, used: Se
       const opened = isFirstUse(route, shard, requests) ? open(ports, fleet, route, shard) : null;
       used.add(shard);
       const [replies] = await Promise.all([
-        ports.pool(fleet, home(shard)).execute(fleet, home(shard), configOf(route, shard), caller, requests),
+        ports
+          .pool(fleet, home(shard))
+          .execute(fleet, home(shard), configOf(route, shard), callerAt(caller, shard, route.shards), requests),
         opened,
       ]);
       return replies;

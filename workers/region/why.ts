@@ -2,7 +2,8 @@ import type { Why } from '../../shared/schemas/why.ts';
 
 /** What several shards say of one request, as if one had been asked: agents and failed predicates add up. */
 export function mergeWhys(whys: readonly Why[]): Why | undefined {
-  const last = whys.at(-1);
+  // A limit stands in the way only if it does everywhere.
+  const last = whys.findLast(({ limitedBy }) => limitedBy === undefined) ?? whys.at(-1);
   if (last === undefined || whys.length === 1) return last;
   const failed = new Map<string, number>();
   for (const why of whys) {

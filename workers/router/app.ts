@@ -24,6 +24,7 @@ import { FLEET_ENDPOINTS } from './routes/fleet.ts';
 import { METRICS_ENDPOINTS } from './routes/metrics.ts';
 import { POOL_ENDPOINTS } from './routes/pools.ts';
 import { PAGE_POLICY, problemsPage, PUBLIC_ENDPOINTS, readiness, referencePage } from './routes/public.ts';
+import { REVOKE_ENDPOINTS } from './routes/revoke.ts';
 import { SESSION_ENDPOINTS } from './routes/session.ts';
 import { TASK_RESULT_ENDPOINTS } from './routes/task-results.ts';
 import { TASK_ENDPOINTS } from './routes/tasks.ts';
@@ -35,6 +36,7 @@ type AppContext = Context<{ Bindings: RouterEnv }>;
 // Fixed paths before those with a parameter, so that the router can keep its fastest form.
 const ENDPOINTS: readonly Endpoint[] = [
   ...ALLOCATION_BATCH_ENDPOINTS,
+  ...REVOKE_ENDPOINTS,
   ...ALLOCATION_ENDPOINTS,
   ...AGENT_BATCH_ENDPOINTS,
   ...AGENT_ENDPOINTS,

@@ -82,7 +82,11 @@ class Journey {
       const { error } = answer.value;
       if (error.kind === 'overloaded' || error.kind === 'region_unavailable') this.#fault = error;
       else if (error.kind === 'pool_not_found') this.#poolMissing = error;
-      else if (!this.item.passes || !PASSABLE.has(error.kind)) return this.#end(answer.value, region);
+      else if (isAtQuota(error) && !this.#settling && this.item.settled !== null) {
+        // Its caller has to give something back there; elsewhere that would free nothing.
+        this.#settling = true;
+        this.#steps = this.#settleSteps([region]);
+      } else if (!this.item.passes || !PASSABLE.has(error.kind)) return this.#end(answer.value, region);
       else {
         this.#refusedBy.set(region, error);
         // Whoever let it wait in vain has answered for all; only one that failed is followed by another.
@@ -116,10 +120,15 @@ class Journey {
 
   /** Regions that hold a mark of this item's key although nobody took it. */
   get marked(): readonly RegionId[] {
-    const everywhere = this.placed?.region === null && this.item.idempotency !== null && this.item.order.length > 1;
-    return everywhere ? [...this.#refusedBy.keys()] : [];
+    if (this.placed === null || this.item.idempotency === null || this.item.order.length === 1) return [];
+    const { reply, region } = this.placed;
+    if (reply.ok) return [];
+    // The word of one region ended it: those before have a mark, and so has that one if others could have followed.
+    return [...this.#refusedBy.keys(), ...(region !== null && isAtQuota(reply.error) ? [region] : [])];
   }
 }
+
+const isAtQuota = (error: FleetError): boolean => error.kind === 'quota_exceeded' && error.scope === 'caller';
 
 /** Whether the region has agents in service that fit and are merely taken: there a wait may end well. */
 const hasFitting = (error: FleetError): boolean =>

@@ -47,6 +47,7 @@ export const ROUTES = {
 
   allocate: { method: 'POST', path: '/v1/allocations', access: operator },
   allocationBatch: { method: 'POST', path: '/v1/allocations/batch', access: operator },
+  revokeLeases: { method: 'POST', path: '/v1/allocations/revoke', access: operator },
   explainAllocation: { method: 'POST', path: '/v1/allocations/explain', access: operator },
   getAllocation: { method: 'GET', path: '/v1/allocations/{id}', access: { role: 'viewer', agent: 'own' } },
   renewAllocation: { method: 'POST', path: '/v1/allocations/{id}/renew', access: operator },

@@ -53,6 +53,7 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     role: claims.role,
     ...(claims.agentId === undefined ? {} : { agentId: claims.agentId }),
     requestId,
+    ...quotaOf(claims.maxLeases ?? view.snapshot.settings.leaseQuota?.perCaller),
   };
   const id = endpoint.id === undefined ? null : pathId(endpoint, params['id'] ?? '', config);
   if (id !== null && !id.ok) return id;
@@ -86,6 +87,9 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
   // An endpoint without an id declares none, so it cannot miss this one.
   return endpoint.handle(context, { body, query, id: id?.value as PathId });
 }
+
+const quotaOf = (limit: number | undefined): Pick<Caller, 'leaseQuota'> =>
+  limit === undefined ? {} : { leaseQuota: { limit, share: limit } };
 
 function pathId(endpoint: Endpoint, text: string, config: RouterConfig): Result<PathId, FleetError> {
   const kind = endpoint.id ?? 'agent';

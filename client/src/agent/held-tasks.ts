@@ -1,5 +1,5 @@
 import { ValidationError } from '../errors.ts';
-import type { Assignment } from '../types.ts';
+import type { Assignment, RevokedLease } from '../types.ts';
 import { LeaseLostError, TaskCancelledError } from './errors.ts';
 import { HeldTask, type HeldTaskFacts, isLeaseGone } from './held-task.ts';
 import { type Outcome, failure, messageOf } from './outcome.ts';
@@ -81,6 +81,15 @@ export class HeldTasks {
   leaseLost(taskId: string, reason: string): void {
     const task = this.#entries.get(taskId)?.task;
     if (task !== undefined && !task.isLost) this.#lose(task, reason);
+  }
+
+  /** Stops the work under exactly these leases: the same task may already be here again under a new one. */
+  revoked(leases: readonly RevokedLease[]): void {
+    for (const { taskId, fencingToken, reason } of leases) {
+      const task = taskId === undefined ? undefined : this.#entries.get(taskId)?.task;
+      if (task !== undefined && !task.isLost && task.assignment.fencingToken === fencingToken)
+        this.#lose(task, `The fleet revoked the lease: ${reason}`);
+    }
   }
 
   /** Every handler is told to stop, and nothing is reported. */

@@ -65,7 +65,7 @@ export class Outgoing {
   /** Gives up the frames of one lease. */
   forget(taskId: string, fencingToken: number, reason: Error): void {
     for (const [id, { frame, reject }] of this.#pending) {
-      if (frame.type === 'metrics' || frame.taskId !== taskId || frame.fencingToken !== fencingToken) continue;
+      if (!('taskId' in frame) || frame.taskId !== taskId || frame.fencingToken !== fencingToken) continue;
       this.#pending.delete(id);
       reject(reason);
     }

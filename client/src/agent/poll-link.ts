@@ -4,7 +4,7 @@ import { taskPath } from '../api/tasks.ts';
 import { NotFoundError, UnauthorizedError } from '../errors.ts';
 import type { HttpClient } from '../http.ts';
 import { backoffMs, isRetryable, retryDelayMs, sleep } from '../retry.ts';
-import type { Assignment, HeartbeatReply, RegisteredAgent } from '../types.ts';
+import type { Assignment, HeartbeatReply, RegisteredAgent, RevokedLease } from '../types.ts';
 import { Contact } from './contact.ts';
 import type { HeldTasks } from './held-tasks.ts';
 import { messageOf } from './outcome.ts';
@@ -126,6 +126,8 @@ export class PollLink implements Link {
 
   #heed(reply: HeartbeatReply): void {
     if (reply.token !== undefined) this.#token = reply.token;
+    // First: it says why, which the leases themselves do not.
+    if (reply.revoked !== undefined) this.#events.revoked(reply.revoked);
     const held = new Map(this.#tasks().assignments.map((assignment) => [assignment.allocationId, assignment.taskId]));
     for (const lease of reply.leases) {
       const taskId = held.get(lease.allocationId);
@@ -144,7 +146,7 @@ export class PollLink implements Link {
         continue;
       }
       const ok = await this.#contacted(async () => {
-        const answer = await this.#http.send<{ assignments: Assignment[] } | undefined>(
+        const answer = await this.#http.send<{ assignments: Assignment[]; revoked?: RevokedLease[] } | undefined>(
           {
             method: 'POST',
             path: agentPath(this.#agent.id, '/poll'),
@@ -154,6 +156,7 @@ export class PollLink implements Link {
           },
           { retries: 0, signal: this.#quiet.signal },
         );
+        this.#events.revoked(answer?.revoked ?? []);
         for (const assignment of answer?.assignments ?? []) this.#events.assigned(assignment);
       });
       failures = ok ? 0 : failures + 1;

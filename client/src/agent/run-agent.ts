@@ -166,6 +166,7 @@ class AgentRunner {
       held: (assignments) => tasks.held(assignments),
       cancelled: (taskId, reason, graceMs) => tasks.cancelled(taskId, reason, graceMs),
       leaseLost: (taskId, reason) => tasks.leaseLost(taskId, reason),
+      revoked: (leases) => tasks.revoked(leases),
       allLost: (reason) => tasks.allLost(reason),
       draining: (deadlineMs) => this.stop('drained', deadlineMs),
     };

@@ -181,6 +181,11 @@ export class SessionLink implements Link {
       }
       case 'cancel':
         return this.#events.cancelled(frame.taskId, frame.reason, frame.graceMs);
+      case 'revoke':
+        this.#events.revoked(frame.leases);
+        // Over reconnects if need be; one that comes late says what is true all the same.
+        void this.#outgoing.push({ type: 'revoked', epoch: frame.epoch }).catch(() => undefined);
+        return;
       case 'drain':
         return this.#events.draining(frame.deadlineMs);
       case 'ack':

@@ -1,6 +1,6 @@
 import type { FleetManager } from '../fleet-manager.ts';
 import type { FleetManagerOptions } from '../config.ts';
-import type { AgentInput, Assignment } from '../types.ts';
+import type { AgentInput, Assignment, RevokedLease } from '../types.ts';
 
 /** One attempt at a task, as a handler sees it. */
 export interface AgentTask {
@@ -103,6 +103,8 @@ export interface LinkEvents {
   held(assignments: readonly Assignment[]): void;
   cancelled(taskId: string, reason: string, graceMs: number): void;
   leaseLost(taskId: string, reason: string): void;
+  /** The fleet took leases away; the work under them must stop now. */
+  revoked(leases: readonly RevokedLease[]): void;
   allLost(reason: string): void;
   draining(deadlineMs: number): void;
 }

@@ -2,7 +2,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { type BatchResult, batchResult, chunk } from '../batch.ts';
 import type { CallOptions, HttpClient } from '../http.ts';
 import { newKey } from '../new-key.ts';
-import type { AllocateInput, AllocationInfo, BatchItem, TaskResult, Why } from '../types.ts';
+import type { AllocateInput, AllocationInfo, BatchItem, Revocation, RevokeInput, TaskResult, Why } from '../types.ts';
 
 /** One operation of `POST /v1/allocations/batch`. */
 export type AllocationOperation =
@@ -53,6 +53,18 @@ export const releaseAllocation = (
 
 export const explainAllocation = (http: HttpClient, input: AllocateInput, options?: CallOptions): Promise<Why> =>
   http.send({ method: 'POST', path: '/v1/allocations/explain', body: input }, options);
+
+export const revokeLeases = (http: HttpClient, input: RevokeInput, options?: CallOptions): Promise<Revocation> =>
+  http.send(
+    {
+      method: 'POST',
+      path: '/v1/allocations/revoke',
+      body: input,
+      creates: true,
+      waitMs: input.waitMs ?? LIMITS.revokeWaitMsDefault,
+    },
+    options,
+  );
 
 /** Each allocate carries its own key, so a repeated batch grants nothing twice. */
 export async function allocationBatch(

@@ -6,6 +6,8 @@ import { agentsCommand } from './commands/agents.ts';
 import { allocateCommand, releaseCommand } from './commands/allocations.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { poolsCommand, scaleCommand } from './commands/pools.ts';
+import { quotaCommand } from './commands/quota.ts';
+import { revokeCommand } from './commands/revoke.ts';
 import { statusCommand, watchCommand } from './commands/status.ts';
 import { submitBatchCommand } from './commands/submit-batch.ts';
 import { submitCommand } from './commands/submit.ts';
@@ -51,6 +53,8 @@ export function program(): Command {
     submitBatchCommand(),
     allocateCommand(),
     releaseCommand(),
+    revokeCommand(),
+    quotaCommand(),
     poolsCommand(),
     scaleCommand(),
     tokenCommand(),

@@ -9,6 +9,7 @@ export interface StoredToken {
   readonly role: Role;
   readonly subject: string;
   readonly agentId: string | null;
+  readonly maxLeases: number | null;
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
 }

@@ -1,12 +1,16 @@
 import type { FleetState, StoredToken } from './state.ts';
 
-/** A token's record as it crosses to the router: `agentId` only where there is one. */
-type Recorded = Omit<StoredToken, 'agentId'> & { readonly agentId?: string };
+/** A token's record as it crosses to the router: `agentId` and `maxLeases` only where there are any. */
+type Recorded = Omit<StoredToken, 'agentId' | 'maxLeases'> & { readonly agentId?: string; readonly maxLeases?: number };
 
-export const toStored = (record: Recorded): StoredToken => ({ ...record, agentId: record.agentId ?? null });
+export const toStored = (record: Recorded): StoredToken => ({
+  ...record,
+  agentId: record.agentId ?? null,
+  maxLeases: record.maxLeases ?? null,
+});
 
-export function toRecord({ agentId, ...token }: StoredToken): Recorded {
-  return agentId === null ? token : { ...token, agentId };
+export function toRecord({ agentId, maxLeases, ...token }: StoredToken): Recorded {
+  return { ...token, ...(agentId === null ? {} : { agentId }), ...(maxLeases === null ? {} : { maxLeases }) };
 }
 
 export const snapshotOf = (

@@ -3,9 +3,10 @@ import { makeId } from '../../../shared/ids.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { AgentView, PoolCommandOf, PoolOutput } from '../../../shared/rpc.ts';
+import { heard } from './acknowledge.ts';
 import { findLease, removeAgent } from './leases.ts';
 import { renewLease } from './allocations.ts';
-import { revokeAll, touch } from './liveness.ts';
+import { revokeAll, takeOut, touch } from './liveness.ts';
 import type { LiveAgent } from './live-agent.ts';
 import type { Step } from './step.ts';
 import { agentView } from './views.ts';
@@ -114,12 +115,7 @@ export function quarantineAgent(
 ): Result<AgentView, FleetError> {
   const agent = agentHere(step, agentId);
   if (agent === undefined) return err(notFound('agent'));
-  step.emit({
-    type: 'agentChanged',
-    agentId,
-    why: `quarantined${reason === undefined ? '' : `: ${reason}`}`,
-    patch: { lifecycle: 'quarantined', suspectSinceMs: null },
-  });
+  takeOut(step, agent, reason);
   revokeAll(step, agent, 'agent_quarantined', 'The agent was quarantined.', false);
   return ok(agentView(agent, step.state.home));
 }
@@ -140,7 +136,13 @@ export function heartbeat(step: Step, command: PoolCommandOf<'heartbeat'>): Resu
       ? { allocationId: beat.allocationId, ok: true, leaseExpiresAtMs: renewed.value.expiresAtMs }
       : { allocationId: beat.allocationId, ok: false, code: renewed.error.kind };
   });
-  return ok({ leases, cancel: cancelled(step, agent), drain: agent.record.lifecycle === 'draining' });
+  const revoked = heard(step, agent);
+  return ok({
+    leases,
+    cancel: cancelled(step, agent),
+    drain: agent.record.lifecycle === 'draining',
+    ...(revoked.length === 0 ? {} : { revoked: [...revoked] }),
+  });
 }
 
 function cancelled(step: Step, agent: LiveAgent): string[] {

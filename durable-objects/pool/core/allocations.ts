@@ -5,6 +5,7 @@ import type { AllocationView, IdempotencyRef, PoolCommandOf } from '../../../sha
 import { demandOfAllocate, entryOfWaiter } from './demand.ts';
 import { endLease, extendDispatched, grant, holdLease } from './leases.ts';
 import { usable } from './liveness.ts';
+import { hasRoom, keepOut, quotaExceeded } from './quotas.ts';
 import type { LeaseRecord } from './records.ts';
 import { choose, explain } from './selection.ts';
 import { waitingCount } from './state.ts';
@@ -22,7 +23,11 @@ export function allocate(
 ): Result<AllocateOutcome, FleetError> {
   const { state } = step;
   const demand = demandOfAllocate(spec);
-  const agents = choose(state, demand, spec, (agent) => usable(step, agent));
+  const subject = step.caller?.subject ?? 'system';
+  const quota = step.caller?.leaseQuota ?? null;
+  const atQuota = quota !== null && !hasRoom(state, subject, quota, spec.count);
+  if (atQuota && (spec.waitMs === 0 || spec.count > quota.share)) return err(quotaExceeded(quota, explain(state, demand)));
+  const agents = atQuota ? null : choose(state, demand, spec, (agent) => usable(step, agent));
   if (agents !== null) {
     const leases = agents.map((agent) =>
       grant(step, agent, {
@@ -32,6 +37,7 @@ export function allocate(
         leaseMs: spec.leaseMs,
         timeoutAtMs: null,
         metadata: spec.metadata ?? null,
+        holder: subject,
       }),
     );
     return ok({ parked: false, views: leases.map((lease) => viewOf(step, lease)) });
@@ -53,13 +59,16 @@ export function allocate(
   const waiter = {
     id: waiterId,
     spec,
-    callerSubject: step.caller?.subject ?? 'system',
+    callerSubject: subject,
     requestId: step.caller?.requestId ?? '',
     idempotency,
     endsAtMs,
+    quota,
   };
   state.waiters.set(waiterId, waiter);
-  state.queue.add(entryOfWaiter(waiter, state.nextTaskSeq, step.nowMs));
+  const entry = entryOfWaiter(waiter, state.nextTaskSeq, step.nowMs);
+  if (atQuota) keepOut(state, waiter, quota, entry);
+  else state.queue.add(entry);
   state.nextTaskSeq += 1;
   state.timers.push({ atMs: endsAtMs, kind: 'waiterEnd', id: waiterId });
   return ok({ parked: true });

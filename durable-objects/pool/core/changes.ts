@@ -1,6 +1,6 @@
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { ShardConfig } from '../../../shared/rpc.ts';
-import type { AgentRecord, BlobKind, LeaseRecord, TaskRecord } from './records.ts';
+import type { AgentRecord, BlobKind, LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
 
 /** Rows that a commit must write, collected while events are applied; the latest record of each id wins. */
 export class Changes {
@@ -10,6 +10,7 @@ export class Changes {
   readonly leases = new Map<string, LeaseRecord>();
   readonly tasks = new Map<string, TaskRecord>();
   readonly blobs: { readonly taskId: string; readonly kind: BlobKind; readonly json: JsonText | null }[] = [];
+  readonly revocations = new Map<number, RevocationRecord>();
   config: ShardConfig | null = null;
 
   get isEmpty(): boolean {
@@ -20,6 +21,7 @@ export class Changes {
       this.leases.size === 0 &&
       this.tasks.size === 0 &&
       this.blobs.length === 0 &&
+      this.revocations.size === 0 &&
       this.config === null
     );
   }

@@ -1,11 +1,13 @@
 import type { FleetError } from '../../../shared/errors.ts';
 import { ok, unreachable, type Result } from '../../../shared/result.ts';
 import type { IdempotencyRef, PoolCommand, PoolOutput } from '../../../shared/rpc.ts';
+import { acknowledgeRevocation } from './acknowledge.ts';
 import { deregisterAgent, drainAgent, heartbeat, quarantineAgent, registerAgent } from './agents.ts';
 import { allocate, release, renew } from './allocations.ts';
 import { settle } from './dispatch.ts';
 import { runDue, trimTimers } from './due.ts';
 import { armSweep, judgeOverdue, touch } from './liveness.ts';
+import { revokeLeases } from './revocations.ts';
 import type { Step } from './step.ts';
 import { cancelTask, completeTask, failTask, progressTask, replayTask, submitTask } from './tasks.ts';
 
@@ -56,6 +58,10 @@ export function decide(step: Step, command: PoolCommand, idempotency: Idempotenc
       return renew(step, command);
     case 'release':
       return release(step, command);
+    case 'revokeLeases':
+      return revokeLeases(step, command);
+    case 'acknowledgeRevocation':
+      return acknowledgeRevocation(step, command);
     case 'submitTask':
       return submitTask(step, command);
     case 'cancelTask':

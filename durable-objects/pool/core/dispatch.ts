@@ -3,6 +3,7 @@ import { choose, classFits, DEFAULT_PREFERENCE } from './selection.ts';
 import { dependencyEnded } from './dependencies.ts';
 import { grant } from './leases.ts';
 import { usable } from './liveness.ts';
+import { hasRoom, keepOut } from './quotas.ts';
 import { goesBefore, type Candidate, type DemandGroup, type QueueEntry } from './queue.ts';
 import type { TaskRecord } from './records.ts';
 import type { LiveAgent } from './live-agent.ts';
@@ -66,6 +67,15 @@ function fits(agent: LiveAgent, group: DemandGroup): boolean {
 
 function serve(step: Step, entry: QueueEntry): boolean {
   const waiter = entry.kind === 'waiter' ? step.state.waiters.get(entry.id) : undefined;
+  if (waiter !== undefined && waiter.quota !== null) {
+    const { callerSubject, quota, spec } = waiter;
+    if (!hasRoom(step.state, callerSubject, quota, spec.count)) {
+      // Its caller took its last lease after this came into the queue. Those behind it go on.
+      step.state.queue.remove(entry.id);
+      keepOut(step.state, waiter, quota, entry);
+      return true;
+    }
+  }
   const preference = waiter === undefined ? DEFAULT_PREFERENCE : waiter.spec;
   const agents = choose(step.state, entry.demand, preference, (agent) => usable(step, agent));
   if (agents === null) return false;
@@ -80,6 +90,7 @@ function serve(step: Step, entry: QueueEntry): boolean {
         leaseMs: waiter.spec.leaseMs,
         timeoutAtMs: null,
         metadata: waiter.spec.metadata ?? null,
+        holder: waiter.callerSubject,
       }),
     );
     step.effects.push({ type: 'waiterGranted', waiter, leaseIds: leases.map((l) => l.id) });

@@ -1,7 +1,9 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { endLease, extendDispatched, removeAgent } from './leases.ts';
 import { aliveAsOfMs, lose, revokeAll, suspectDue, sweep } from './liveness.ts';
+import { withdrawWaiter } from './polls.ts';
 import type { LeaseRecord } from './records.ts';
+import { advance } from './revocations.ts';
 import type { Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 import { armLease, becomeReady } from './evolve.ts';
@@ -37,6 +39,8 @@ function isLive(state: PoolState, timer: Timer): boolean {
       const record = state.agents.get(timer.id)?.record;
       return record?.lifecycle === 'offline' && timer.atMs === (record.lostAtMs ?? 0) + LIMITS.offlineRetentionMs;
     }
+    case 'revocation':
+      return state.revocations.has(Number(timer.id));
     case 'sweep':
       return true;
     case 'prune':
@@ -116,14 +120,20 @@ function fire(step: Step, timer: Timer): void {
     case 'waiterEnd': {
       const waiter = state.waiters.get(timer.id);
       if (waiter === undefined) return;
-      state.waiters.delete(timer.id);
-      state.queue.remove(timer.id);
-      step.effects.push({ type: 'waiterTimedOut', waiter });
+      const atQuota = state.holdings.isOutside(timer.id);
+      withdrawWaiter(state, timer.id);
+      step.effects.push({ type: 'waiterTimedOut', waiter, atQuota });
       return;
     }
     case 'removeOffline': {
       const agent = state.agents.get(timer.id);
       if (agent !== undefined) removeAgent(step, agent, 'lost for too long');
+      return;
+    }
+    case 'revocation': {
+      const revocation = state.revocations.get(Number(timer.id));
+      if (revocation === undefined) return;
+      if (advance(step, revocation, LIMITS.revokeStep).more) state.timers.push({ ...timer, atMs: step.nowMs + 1 });
       return;
     }
     case 'sweep':

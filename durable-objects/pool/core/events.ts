@@ -1,7 +1,8 @@
 import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
+import type { RevokedLease } from '../../../shared/schemas/agents.ts';
 import type { Waiter } from './state.ts';
-import type { AgentRecord, BlobKind, Lifecycle, LeaseRecord, TaskRecord } from './records.ts';
+import type { AgentRecord, BlobKind, Lifecycle, LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
 
 /** The fields of an agent that change after registration. */
 export type AgentPatch = Partial<
@@ -63,6 +64,14 @@ export type PoolEvent =
       readonly error: TaskError | null;
       readonly result?: JsonText;
     }
+  | { readonly type: 'revocationBegun'; readonly revocation: RevocationRecord; readonly why: string }
+  | {
+      readonly type: 'revocationAdvanced';
+      readonly epoch: number;
+      readonly counts: Pick<RevocationRecord, 'revoked' | 'requeued' | 'cancelled' | 'quarantined'>;
+      /** Null while there is more to revoke. */
+      readonly endedAtMs: number | null;
+    }
   | { readonly type: 'configured'; readonly version: number; readonly maxAgents: number; readonly priority: number };
 
 /** What the shell does after the commit. */
@@ -75,10 +84,12 @@ export type Effect =
       readonly reason: string;
       readonly graceMs: number;
     }
+  | { readonly type: 'revoke'; readonly agentId: string; readonly epoch: number; readonly leases: readonly RevokedLease[] }
+  | { readonly type: 'acknowledged'; readonly agentId: string }
   | { readonly type: 'drain'; readonly agentId: string; readonly deadlineMs: number }
   | { readonly type: 'closeSession'; readonly agentId: string; readonly code: number; readonly reason: string }
   | { readonly type: 'waiterGranted'; readonly waiter: Waiter; readonly leaseIds: readonly string[] }
-  | { readonly type: 'waiterTimedOut'; readonly waiter: Waiter }
+  | { readonly type: 'waiterTimedOut'; readonly waiter: Waiter; readonly atQuota: boolean }
   | { readonly type: 'pollReady'; readonly agentId: string }
   | { readonly type: 'taskEnded'; readonly taskId: string }
   | { readonly type: 'watch'; readonly dependencyId: string };
@@ -107,6 +118,10 @@ export function subjectOf(event: PoolEvent): string {
     case 'taskRequeued':
     case 'taskEnded':
       return event.taskId;
+    case 'revocationBegun':
+      return `epoch ${event.revocation.epoch}`;
+    case 'revocationAdvanced':
+      return `epoch ${event.epoch}`;
     case 'configured':
       return 'config';
   }

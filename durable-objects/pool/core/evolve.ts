@@ -1,7 +1,8 @@
+import { LIMITS } from '../../../shared/limits.ts';
 import type { Changes } from './changes.ts';
 import { entryOfTask } from './demand.ts';
 import type { PoolEvent } from './events.ts';
-import type { AgentRecord, LeaseRecord, TaskRecord } from './records.ts';
+import type { AgentRecord, LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
 import type { LiveAgent } from './live-agent.ts';
 import { reindex, type PoolState } from './state.ts';
 
@@ -60,6 +61,27 @@ export function evolve(state: PoolState, event: PoolEvent, changes: Changes): vo
         agent.slotsUsed -= lease.slots;
         reindex(state, agent);
       }
+      if (lease.holder === undefined) return;
+      for (const entry of state.holdings.ended(lease.holder)) {
+        state.queue.add(entry);
+        state.letIn.add(entry.id);
+      }
+      return;
+    }
+    case 'revocationBegun': {
+      const { revocation } = event;
+      state.epoch = revocation.epoch;
+      changes.revocations.set(revocation.epoch, revocation);
+      addRevocation(state, revocation, revocation.atMs + LIMITS.revokeResumeMs);
+      return;
+    }
+    case 'revocationAdvanced': {
+      const revocation = state.revocations.get(event.epoch);
+      if (revocation === undefined) throw new Error(`event for a revocation that is not under way: ${event.epoch}`);
+      Object.assign(revocation, event.counts);
+      revocation.endedAtMs = event.endedAtMs;
+      if (event.endedAtMs !== null) state.revocations.delete(event.epoch);
+      changes.revocations.set(event.epoch, revocation);
       return;
     }
     case 'configured':
@@ -154,6 +176,9 @@ export function addAgent(state: PoolState, record: AgentRecord): LiveAgent {
     grantSeq: 0,
     countedAs: null,
     countedFree: 0,
+    revoked: [],
+    acknowledgedEpoch: 0,
+    acknowledgedBy: 'call',
   };
   state.agents.set(record.id, agent);
   reindex(state, agent);
@@ -166,6 +191,7 @@ export function addLease(state: PoolState, lease: LeaseRecord): void {
   state.leases.set(lease.id, lease);
   agent.leases.add(lease.id);
   agent.slotsUsed += lease.slots;
+  if (lease.holder !== undefined) state.holdings.granted(lease.holder);
   armLease(state, lease.id, lease.expiresAtMs);
   reindex(state, agent);
 }
@@ -174,6 +200,12 @@ export function addLease(state: PoolState, lease: LeaseRecord): void {
 export function armLease(state: PoolState, leaseId: string, atMs: number): void {
   state.leaseDueMs.set(leaseId, atMs);
   state.timers.push({ atMs, kind: 'leaseEnd', id: leaseId });
+}
+
+/** Brings a revocation that is under way into memory, new or loaded. The shard goes on with it by itself at `resumeAtMs`. */
+export function addRevocation(state: PoolState, revocation: RevocationRecord, resumeAtMs: number): void {
+  state.revocations.set(revocation.epoch, revocation);
+  state.timers.push({ atMs: resumeAtMs, kind: 'revocation', id: String(revocation.epoch) });
 }
 
 /** Brings a task that has not ended into memory, new or loaded. */

@@ -3,7 +3,9 @@ import { makeId, parseIdOf } from '../../../shared/ids.ts';
 import { notFound, type FleetError } from '../../../shared/errors.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { LeaseRecord } from './records.ts';
+import { covers } from './lease-selector.ts';
 import type { LiveAgent } from './live-agent.ts';
+import type { PoolState } from './state.ts';
 import type { Step } from './step.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 
@@ -14,6 +16,8 @@ export interface GrantTerms {
   readonly leaseMs: number;
   readonly timeoutAtMs: number | null;
   readonly metadata: JsonText | null;
+  /** Subject of the caller that gets it; nobody's with a dispatched one. */
+  readonly holder?: string;
 }
 
 /**
@@ -31,6 +35,7 @@ export function grant(step: Step, agent: LiveAgent, terms: GrantTerms): LeaseRec
     fencingToken: step.state.lastFence + 1,
     grantedAtMs: step.nowMs,
     metadata: terms.metadata,
+    ...(terms.holder === undefined ? {} : { holder: terms.holder }),
     expiresAtMs: step.nowMs + terms.leaseMs,
     timeoutAtMs: terms.timeoutAtMs,
     accepted: false,
@@ -63,6 +68,15 @@ export function findLease(step: Step, allocationId: string): LeaseRecord | null 
   return step.lease(allocationId);
 }
 
+/** Whether a revocation that is under way covers the lease and has only not reached it yet. */
+export function isBeingRevoked(state: PoolState, lease: LeaseRecord): boolean {
+  if (state.revocations.size === 0 || lease.status !== 'active') return false;
+  const agent = state.agents.get(lease.agentId);
+  for (const { fence, terms } of state.revocations.values())
+    if (lease.fencingToken <= fence && agent !== undefined && covers(terms.selector, agent, lease)) return true;
+  return false;
+}
+
 /** Leases of dispatched tasks live with their agent, up to the attempt's timeout. */
 export function extendDispatched(step: Step, lease: LeaseRecord): void {
   const untilMs = Math.min(step.nowMs + LIMITS.dispatchLeaseMs, lease.timeoutAtMs ?? Number.MAX_SAFE_INTEGER);
@@ -83,7 +97,7 @@ export const hasEnded = (lease: LeaseRecord, nowMs: number): boolean =>
 export function holdLease(step: Step, allocationId: string, fencingToken: number): Result<LeaseRecord, FleetError> {
   const lease = findLease(step, allocationId);
   if (lease === null) return err(notFound('allocation'));
-  if (lease.fencingToken !== fencingToken || lease.status === 'revoked') {
+  if (lease.fencingToken !== fencingToken || lease.status === 'revoked' || isBeingRevoked(step.state, lease)) {
     return err({
       kind: 'lease_superseded',
       detail: 'The fencing token is not this lease’s, or the lease was revoked. Drop the work.',

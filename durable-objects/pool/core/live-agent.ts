@@ -1,4 +1,5 @@
-import type { AgentStatus } from '../../../shared/schemas/agents.ts';
+import type { AcknowledgedBy } from '../../../shared/rpc.ts';
+import type { AgentStatus, RevokedLease } from '../../../shared/schemas/agents.ts';
 import type { AgentRecord } from './records.ts';
 
 /** An agent with what memory adds: derived from leases, sockets and beats, rebuilt on every load. */
@@ -19,4 +20,9 @@ export interface LiveAgent {
   grantSeq: number;
   countedAs: AgentStatus | null;
   countedFree: number;
+  /** Leases of it that were revoked, and that it has not been told of by an answer yet. */
+  revoked: RevokedLease[];
+  /** The latest revocation it has acknowledged, and how. Lost in a restart, until it is heard again. */
+  acknowledgedEpoch: number;
+  acknowledgedBy: AcknowledgedBy;
 }

@@ -1,5 +1,6 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { SESSION_REPLACED } from '../../../shared/schemas/session.ts';
+import { heard } from './acknowledge.ts';
 import { endLease, removeAgent } from './leases.ts';
 import type { AgentRecord } from './records.ts';
 import type { LiveAgent } from './live-agent.ts';
@@ -87,6 +88,16 @@ export function lose(step: Step, agent: LiveAgent, why: string): void {
   }
 }
 
+/** Puts an agent into quarantine; what it holds must be revoked in the same step. */
+export function takeOut(step: Step, agent: LiveAgent, reason: string | undefined): void {
+  step.emit({
+    type: 'agentChanged',
+    agentId: agent.record.id,
+    why: `quarantined${reason === undefined ? '' : `: ${reason}`}`,
+    patch: { lifecycle: 'quarantined', suspectSinceMs: null },
+  });
+}
+
 /** Revokes every lease of an agent. `counted`: whether the tasks' attempts count against them. */
 export function revokeAll(step: Step, agent: LiveAgent, code: string, message: string, counted: boolean): void {
   for (const id of agent.leases) {
@@ -118,6 +129,8 @@ export function sessionOpened(step: Step, agent: LiveAgent): void {
       : {}),
   };
   step.emit({ type: 'agentChanged', agentId: record.id, why: 'session opened', patch });
+  // It is told what it holds, so what it is not told of is gone.
+  heard(step, agent);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Retry, SubmitTask, TaskError, TaskStatus } from '../../../shared/s
 import type { AllocationStatus, Selector } from '../../../shared/schemas/allocations.ts';
 import type { Liveness } from '../../../shared/schemas/agents.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
-import type { AgentSpec } from '../../../shared/rpc.ts';
+import type { AgentSpec, RevokeTerms } from '../../../shared/rpc.ts';
 
 /** What an agent may be asked to do. `offline`: lost, kept for a while so that it can be seen and can come back. */
 export type Lifecycle = 'starting' | 'ready' | 'draining' | 'quarantined' | 'offline';
@@ -39,6 +39,8 @@ export interface LeaseRecord {
   readonly fencingToken: number;
   readonly grantedAtMs: number;
   readonly metadata: JsonText | null;
+  /** Direct only: subject of the token that allocated. Leases of before it was kept have none. */
+  readonly holder?: string;
   expiresAtMs: number;
   /** Dispatched only: the attempt ends here whatever the agent says. */
   readonly timeoutAtMs: number | null;
@@ -87,3 +89,18 @@ export type BlobKind = 'payload' | 'result' | 'progress' | 'checkpoint';
 export type { Liveness };
 
 export const ENDED: ReadonlySet<TaskStatus> = new Set(['succeeded', 'failed', 'cancelled', 'dead']);
+
+/** A revocation as stored: until it has ended, what it has not reached yet is refused by it. */
+export interface RevocationRecord {
+  /** Rises by one with each revocation of the shard. */
+  readonly epoch: number;
+  /** The last token that was granted before. */
+  readonly fence: number;
+  readonly terms: RevokeTerms;
+  readonly atMs: number;
+  endedAtMs: number | null;
+  revoked: number;
+  requeued: number;
+  cancelled: number;
+  quarantined: number;
+}

@@ -3,12 +3,13 @@ import { AGENT_STATUSES } from '../../../shared/schemas/agents.ts';
 import type { AgentCounts, TaskCounts } from '../../../shared/schemas/fleet.ts';
 import { TASK_STATUSES } from '../../../shared/schemas/tasks.ts';
 import type { Home } from '../../../shared/ids.ts';
-import type { AllocateSpec, IdempotencyRef, ShardConfig } from '../../../shared/rpc.ts';
+import type { AllocateSpec, IdempotencyRef, LeaseQuota, ShardConfig } from '../../../shared/rpc.ts';
 import { AgentIndex } from './agent-index.ts';
 import type { LiveAgent } from './live-agent.ts';
 import { Gates } from './gates.ts';
 import { WaitQueue } from './queue.ts';
-import type { LeaseRecord, TaskRecord } from './records.ts';
+import { Holdings } from './holdings.ts';
+import type { LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
 import { TimerHeap } from './timers.ts';
 
 /** A caller waiting for an allocation; lives in memory only, it was promised nothing yet. */
@@ -19,6 +20,7 @@ export interface Waiter {
   readonly requestId: string;
   readonly idempotency: IdempotencyRef | null;
   readonly endsAtMs: number;
+  readonly quota: LeaseQuota | null;
 }
 
 export interface PoolState {
@@ -31,6 +33,12 @@ export interface PoolState {
   /** Tasks that have not ended; ended ones are in storage. */
   readonly tasks: Map<string, TaskRecord>;
   readonly waiters: Map<string, Waiter>;
+  /** Who holds how many direct leases, and which waits stand outside the queue because their caller holds its quota. */
+  readonly holdings: Holdings;
+  /** Revocations under way: leases that they have not reached yet are refused already. */
+  readonly revocations: Map<number, RevocationRecord>;
+  /** The latest revocation; rises by one with each. */
+  epoch: number;
   /** Agents that can be granted directly. */
   readonly selectable: AgentIndex;
   /** Of those, the ones that take tasks: socket open or poll parked. */
@@ -73,6 +81,9 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     leases: new Map(),
     tasks: new Map(),
     waiters: new Map(),
+    holdings: new Holdings(),
+    revocations: new Map(),
+    epoch: 0,
     selectable: new AgentIndex(),
     taskReady: new AgentIndex(),
     queue: new WaitQueue(),

@@ -4,7 +4,7 @@ import type { JsonText } from '../../../shared/schemas/common.ts';
 import { Changes } from './changes.ts';
 import type { Effect, PoolEvent } from './events.ts';
 import { evolve } from './evolve.ts';
-import type { BlobKind, LeaseRecord, TaskRecord } from './records.ts';
+import type { BlobKind, LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
 import type { PoolState } from './state.ts';
 
 /** Everything a decision may read besides the state. Read by the shell once per command, never deeper. */
@@ -20,6 +20,7 @@ export interface Context {
   readonly archive: {
     readonly lease: (id: string) => LeaseRecord | null;
     readonly task: (id: string) => TaskRecord | null;
+    readonly revocation: (epoch: number) => RevocationRecord | null;
     /** A stored payload, result, progress or checkpoint of a task, live or ended. */
     readonly blob: (taskId: string, kind: BlobKind) => JsonText | null;
   };
@@ -67,6 +68,11 @@ export class Step {
   /** A task, live or ended, like `lease`. */
   task(id: string): TaskRecord | null {
     return this.state.tasks.get(id) ?? this.changes.tasks.get(id) ?? this.ctx.archive.task(id);
+  }
+
+  /** A revocation, under way or ended, like `lease`. */
+  revocation(epoch: number): RevocationRecord | null {
+    return this.state.revocations.get(epoch) ?? this.changes.revocations.get(epoch) ?? this.ctx.archive.revocation(epoch);
   }
 
   /** What has come into the queue, directly or through a gate, is to be tried. */

@@ -7,7 +7,7 @@ import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import { recordOutcome } from './allocations.ts';
 import { demandOfTask } from './demand.ts';
 import { remoteDependencies, resolveDependencies } from './dependencies.ts';
-import { endLease, extendDispatched, findLease, hasEnded } from './leases.ts';
+import { endLease, extendDispatched, findLease, hasEnded, isBeingRevoked } from './leases.ts';
 import { notZombie } from './liveness.ts';
 import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './records.ts';
 import { classFits, explain } from './selection.ts';
@@ -153,7 +153,7 @@ function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held
     return err({ kind: 'lease_superseded', detail: 'The lease was revoked before the task ended. Drop the work.' });
   }
   const lease = step.state.leases.get(task.allocationId);
-  if (lease === undefined)
+  if (lease === undefined || isBeingRevoked(step.state, lease))
     return err({ kind: 'lease_superseded', detail: 'The task is no longer held under this lease. Drop the work.' });
   if (hasEnded(lease, step.nowMs))
     return err({ kind: 'lease_expired', detail: 'The lease ended before this call. Drop the work.' });

@@ -8,6 +8,7 @@ export type TimerKind =
   | 'drainDeadline'
   | 'waiterEnd'
   | 'removeOffline'
+  | 'revocation'
   | 'sweep'
   | 'prune';
 

@@ -1,8 +1,9 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import { STRATEGIES, type Selector } from '../../../shared/schemas/allocations.ts';
-import type { Caller, PoolCommand, PoolCommandOf, TaskSpec } from '../../../shared/rpc.ts';
+import type { Caller, LeaseSelector, PoolCommand, PoolCommandOf, TaskSpec } from '../../../shared/rpc.ts';
 import { agentSpec, allocateSpec, asAgent, OPERATOR, taskSpec } from '../../lib/pool-harness.ts';
 import type { Seeded } from '../../lib/seeded.ts';
+import { QUOTAS } from './history.ts';
 import type { World } from './world.ts';
 
 /** A command as somebody sends it, right or wrong. */
@@ -60,7 +61,8 @@ const MAKERS = {
       strategy: random.pick(STRATEGIES),
       packing: random.pick(['spread', 'pack'] as const),
     });
-    return { caller: OPERATOR, command: { type: 'allocate', spec, waiterId: `w${random.int(0, 1e9)}` } };
+    const waiterId = `w${random.int(0, 1e9)}`;
+    return { caller: world.hasQuotas ? allocator(random) : OPERATOR, command: { type: 'allocate', spec, waiterId } };
   },
   renew: (world) =>
     underLease(world, (allocationId, fencingToken) => ({
@@ -76,6 +78,29 @@ const MAKERS = {
       fencingToken,
       ...(world.random.chance(0.5) ? { result: { success: world.random.chance(0.7), durationMs: 10 } } : {}),
     })),
+  revokeLeases: (world): Sent => {
+    const { random } = world;
+    const underWay = [...world.engine.state.revocations.values()];
+    const limit = random.pick([1, 1, 2, LIMITS.revokeStep]);
+    if (underWay.length > 0 && random.chance(0.7)) {
+      const { epoch, terms } = random.pick(underWay);
+      return { caller: OPERATOR, command: { type: 'revokeLeases', ...terms, epoch, limit } };
+    }
+    const selector = leaseSelector(world);
+    const terms = {
+      selector,
+      reason: 'stop',
+      tasks: random.pick(['requeue', 'cancel'] as const),
+      quarantine: random.chance(0.1),
+    };
+    return { caller: OPERATOR, command: { type: 'revokeLeases', ...terms, epoch: null, limit } };
+  },
+  acknowledgeRevocation: (world) => {
+    const agentId = anyAgent(world);
+    if (agentId === null) return null;
+    const epoch = Math.max(1, world.engine.state.epoch + world.random.pick([0, 0, -1, 3]));
+    return { caller: asAgent(agentId), command: { type: 'acknowledgeRevocation', agentId, epoch } };
+  },
   submitTask: (world): Sent => {
     const { random } = world;
     const spec = taskSpec({
@@ -132,6 +157,28 @@ export type Command = keyof typeof MAKERS;
 
 /** A random command of one kind, aimed at what exists, existed or never did; null when there is nothing to aim at. */
 export const makeCommand = (world: World, type: Command): Sent | null => MAKERS[type](world);
+
+/** Most callers have no lease quota; two have one each. */
+function allocator(random: Seeded): Caller {
+  if (random.chance(0.6)) return OPERATOR;
+  const [subject, limit] = random.pick(Object.entries(QUOTAS));
+  return { ...OPERATOR, subject, leaseQuota: { limit, share: limit } };
+}
+
+function leaseSelector(world: World): LeaseSelector {
+  const { random, history } = world;
+  const agents = [...world.engine.state.agents.keys()];
+  const leases = random.chance(0.8) ? [...history.active.values()] : [...history.leases.values()].slice(-12);
+  const named = leases.length === 0 ? null : random.pick(leases);
+  return {
+    ...(random.chance(0.3) && agents.length > 0 ? { agentIds: [random.pick(agents), random.pick(agents)] } : {}),
+    ...(random.chance(0.15) && named !== null ? { allocationIds: [named.id] } : {}),
+    ...(random.chance(0.15) && named?.taskId != null ? { taskIds: [named.taskId] } : {}),
+    ...(random.chance(0.2) ? { holder: random.pick([OPERATOR.subject, ...Object.keys(QUOTAS)]) } : {}),
+    ...(random.chance(0.15) ? { capabilities: [random.pick(CAPABILITIES)] } : {}),
+    ...(random.chance(0.15) ? { selectors: [{ matchLabels: { zone: random.pick(ZONES) } }] } : {}),
+  };
+}
 
 function anyAgent(world: World): string | null {
   const ids = [...world.engine.state.agents.keys()];

@@ -106,6 +106,48 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         },
       }),
   },
+  'a revocation says that it is done before it is': {
+    engine: (engine) =>
+      override(engine, {
+        execute: (...args: Parameters<PoolEngine['execute']>) => {
+          const done = engine.execute(...args);
+          const answers = done.answers.map((answer, i) =>
+            args[1][i]?.command.type === 'revokeLeases' && answer !== 'parked' && answer.ok
+              ? { ...answer, value: { ...answer.value, more: false } }
+              : answer,
+          );
+          return { ...done, answers };
+        },
+      }),
+  },
+  'a revocation under way is not heeded': {
+    engine: (engine) =>
+      override(engine, {
+        execute: (...args: Parameters<PoolEngine['execute']>) => {
+          const { revocations } = engine.state;
+          if (args[1].some(({ command }) => command.type === 'revokeLeases')) return engine.execute(...args);
+          const underWay = [...revocations];
+          revocations.clear();
+          const done = engine.execute(...args);
+          for (const [epoch, revocation] of underWay) revocations.set(epoch, revocation);
+          return done;
+        },
+      }),
+  },
+  'a revocation leaves out direct leases': {
+    engine: changed((request) => {
+      const { command } = request;
+      if (command.type !== 'revokeLeases' || command.epoch !== null) return request;
+      return { ...request, command: { ...command, selector: { ...command.selector, holder: 'nobody' } } };
+    }),
+  },
+  'the quota of a caller is not kept': {
+    engine: (engine) =>
+      override(engine, {
+        execute: (...[{ leaseQuota: _, ...caller }, requests]: Parameters<PoolEngine['execute']>) =>
+          engine.execute(caller, requests),
+      }),
+  },
   'a counter drifts': {
     afterCommit: ({ engine, random }) => {
       if (random.chance(0.05)) engine.state.taskCounts.queued += 1;

@@ -22,6 +22,8 @@ export const OPERATIONS = {
   completeTask: command('completeTask'),
   failTask: command('failTask'),
   progressTask: command('progressTask'),
+  revokeLeases: command('revokeLeases'),
+  acknowledgeRevocation: command('acknowledgeRevocation'),
   batch: (run: Run) => run.together(['allocate', 'release', 'submitTask', 'registerAgent', 'renew']),
   group: (run: Run) =>
     run.together(['allocate', 'release', 'submitTask', 'heartbeat', 'completeTask', 'failTask', 'cancelTask', 'drainAgent']),
@@ -47,8 +49,11 @@ export const OPERATIONS = {
   remoteEnds: (run: Run) => run.remoteEnds(run.world.random.pick(['succeeded', 'failed', 'missing'] as const)),
 } satisfies Record<string, (run: Run) => void>;
 
+type Weights = Readonly<Record<Exclude<keyof typeof OPERATIONS, Later>, number>>;
+type Later = 'revokeLeases' | 'acknowledgeRevocation';
+
 /** How often, over all seeds. */
-export const WEIGHTS: Readonly<Record<keyof typeof OPERATIONS, number>> = {
+export const FIRST_WEIGHTS: Weights = {
   registerAgent: 5,
   deregisterAgent: 1,
   drainAgent: 0.7,
@@ -86,3 +91,6 @@ export const WEIGHTS: Readonly<Record<keyof typeof OPERATIONS, number>> = {
   forgetKeys: 0.3,
   remoteEnds: 0.5,
 };
+
+/** With what came later. */
+export const WEIGHTS: Weights & Readonly<Record<Later, number>> = { ...FIRST_WEIGHTS, revokeLeases: 2, acknowledgeRevocation: 1 };

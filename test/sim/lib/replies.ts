@@ -5,7 +5,7 @@ import { isSelectable } from '../../../durable-objects/pool/core/state.ts';
 import type { LiveAgent } from '../../../durable-objects/pool/core/live-agent.ts';
 import type { Answer } from '../../../durable-objects/pool/engine.ts';
 import type { FleetError } from '../../../shared/errors.ts';
-import type { AllocationView, Caller, PoolCommand, PoolCommandOf, PoolReply } from '../../../shared/rpc.ts';
+import type { AllocationView, Caller, PoolCommand, PoolCommandOf, PoolReply, RevokeStep } from '../../../shared/rpc.ts';
 import { must } from './must.ts';
 import type { World } from './world.ts';
 
@@ -69,6 +69,10 @@ function granted(world: World, command: PoolCommand, value: Value): void {
     case 'quarantineAgent':
       world.stopped.add(command.agentId);
       return;
+    case 'revokeLeases':
+      if (command.quarantine) for (const { agentId } of (value as RevokeStep).agents) world.stopped.add(agentId);
+      return;
+    case 'acknowledgeRevocation':
     case 'heartbeat':
       return;
   }
@@ -111,6 +115,12 @@ function refused(world: World, caller: Caller, command: PoolCommand, error: Flee
     }
     case 'allocate': {
       const { state } = world.engine;
+      if (kind === 'quota_exceeded') {
+        const quota = caller.leaseQuota;
+        const held = [...world.history.active.values()].filter(({ holder }) => holder === caller.subject).length;
+        must(quota !== undefined && held + command.spec.count > quota.share, `an allocation within its quota was refused`);
+        return;
+      }
       const chosen = choose(
         state,
         demandOfAllocate(command.spec),
@@ -130,6 +140,7 @@ function refused(world: World, caller: Caller, command: PoolCommand, error: Flee
     case 'release': {
       const lease = world.storage.lease(command.allocationId);
       if (lease === null || lease.fencingToken !== command.fencingToken || lease.status !== 'active') return;
+      if (kind === 'lease_superseded' && world.history.isDoomed(lease.id)) return;
       must(kind === 'invalid_state' && lease.kind === 'dispatched', `${command.type} by the holder was refused: ${kind}`);
       return;
     }
@@ -138,6 +149,7 @@ function refused(world: World, caller: Caller, command: PoolCommand, error: Flee
     case 'progressTask': {
       const lease = world.history.byToken.get(command.fencingToken);
       if (lease?.status !== 'active' || lease.taskId !== command.taskId || lease.kind !== 'dispatched') return;
+      if (kind === 'lease_superseded' && world.history.isDoomed(lease.id)) return;
       must(
         caller.agentId !== undefined && caller.agentId !== lease.agentId,
         `${command.type} by the holder was refused: ${kind}`,

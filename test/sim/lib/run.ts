@@ -1,5 +1,6 @@
+import { isEmpty } from '../../../durable-objects/pool/core/polls.ts';
 import type { Answer, Outcome } from '../../../durable-objects/pool/engine.ts';
-import type { IdempotencyRef } from '../../../shared/rpc.ts';
+import type { IdempotencyRef, RevokeStep } from '../../../shared/rpc.ts';
 import { asAgent, OPERATOR } from '../../lib/pool-harness.ts';
 import { makeCommand, REMOTE_TASK, type Command, type Sent } from './commands.ts';
 import { judgeReply } from './replies.ts';
@@ -122,6 +123,8 @@ export class Run {
       const { sent, idempotency } = letters[i] as Letter;
       if (sent.caller.agentId !== undefined) world.heard.set(sent.caller.agentId, world.nowMs);
       this.trace(() => `  = ${answer === 'parked' ? answer : answer.ok ? 'ok' : answer.error.kind}`);
+      if (sent.command.type === 'revokeLeases' && answer !== 'parked' && answer.ok && !isRecalled(answer, idempotency))
+        world.history.revoked(sent.command, answer.value as RevokeStep);
       // What later letters of the call did may have undone what an earlier one was told.
       if (letters.length === 1 && !isRecalled(answer, idempotency)) judgeReply(world, sent.caller, sent.command, answer);
       if (idempotency === undefined) continue;
@@ -229,10 +232,10 @@ export class Run {
     this.trace(() => `poll ${agentId} ${park ? 'parked' : ''}`);
     const done = world.call((engine) => {
       const { result, outcomes } = engine.poll(asAgent(agentId), agentId, world.random.int(1, 2), park);
-      if (result.ok && result.value.length === 0 && park) world.polling.add(agentId);
+      if (result.ok && isEmpty(result.value) && park) world.polling.add(agentId);
       return { value: result, outcomes };
     });
-    if (done?.value.ok === true) for (const leaseId of done.value.value) world.hand(agentId, leaseId);
+    if (done?.value.ok === true) for (const leaseId of done.value.value.leaseIds) world.hand(agentId, leaseId);
   }
 
   endPoll(): void {

@@ -1,6 +1,6 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { Changes } from '../../../durable-objects/pool/core/changes.ts';
-import type { BlobKind, LeaseRecord, TaskRecord } from '../../../durable-objects/pool/core/records.ts';
+import type { BlobKind, LeaseRecord, RevocationRecord, TaskRecord } from '../../../durable-objects/pool/core/records.ts';
 import { MemoryPoolStorage, type MemoryRows } from '../../../durable-objects/pool/memory-storage.ts';
 import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer } from '../../../durable-objects/pool/storage.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
@@ -35,8 +35,11 @@ export interface WriteLog {
 
 /** Changes as they are now: their records go on changing. */
 export function copyOf(changes: Changes): Changes {
-  const { newAgents, agents, removedAgents, leases, tasks, blobs, config } = changes;
-  return Object.assign(new Changes(), structuredClone({ newAgents, agents, removedAgents, leases, tasks, blobs, config }));
+  const { newAgents, agents, removedAgents, leases, tasks, blobs, revocations, config } = changes;
+  return Object.assign(
+    new Changes(),
+    structuredClone({ newAgents, agents, removedAgents, leases, tasks, blobs, revocations, config }),
+  );
 }
 
 const emptyLog = (): WriteLog => ({
@@ -107,6 +110,11 @@ export class SimStorage implements PoolStorage {
         [...this.rows.leases.keys()].map((id) => mirror.lease(id)),
       ],
       [
+        'revocations',
+        [...this.rows.revocations.keys()].map((epoch) => this.revocation(Number(epoch))),
+        [...this.rows.revocations.keys()].map((epoch) => mirror.revocation(Number(epoch))),
+      ],
+      [
         'answers',
         [...this.rows.answers.keys()].map((k) => this.answers([k]).get(k)),
         [...this.rows.answers.keys()].map((k) => mirror.answers([k]).get(k)),
@@ -136,7 +144,8 @@ export class SimStorage implements PoolStorage {
       for (const id of changes.removedAgents) log.removedAgents.add(id);
       for (const id of changes.leases.keys()) log.leases.add(id);
       for (const id of changes.tasks.keys()) log.tasks.add(id);
-      if (changes.leases.size + changes.tasks.size + changes.newAgents.size + changes.removedAgents.size > 0) log.changing += 1;
+      const { leases, tasks, newAgents, removedAgents, revocations } = changes;
+      if (leases.size + tasks.size + newAgents.size + removedAgents.size + revocations.size > 0) log.changing += 1;
       log.metas.push(meta);
       this.#inner.write(changes, meta);
       // A copy: what a later step of the transaction changes is told by its own write.
@@ -189,6 +198,9 @@ export class SimStorage implements PoolStorage {
   }
   task(id: string): TaskRecord | null {
     return this.#inner.task(id);
+  }
+  revocation(epoch: number): RevocationRecord | null {
+    return this.#inner.revocation(epoch);
   }
   blob(taskId: string, kind: BlobKind): JsonText | null {
     return this.#inner.blob(taskId, kind);

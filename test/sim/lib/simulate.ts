@@ -1,7 +1,7 @@
 import type { PoolStorage } from '../../../durable-objects/pool/storage.ts';
 import { Violation } from './must.ts';
 import type { Mutant } from './mutants.ts';
-import { OPERATIONS, WEIGHTS } from './operations.ts';
+import { FIRST_WEIGHTS, OPERATIONS, WEIGHTS } from './operations.ts';
 import { finish } from './quiet-end.ts';
 import { Run } from './run.ts';
 import { World } from './world.ts';
@@ -17,18 +17,27 @@ const STEPS = 140;
 /** Runs one seed: random operations under faults, every invariant after every step, then the quiet end. */
 export function simulate(
   seed: number,
-  options: { readonly mutant?: Mutant; readonly mirror?: PoolStorage; readonly trace?: (line: string) => void } = {},
+  options: {
+    readonly mutant?: Mutant;
+    readonly mirror?: PoolStorage;
+    readonly trace?: (line: string) => void;
+    /** Without what came into the simulation later: a seed then means what it did when it found something. */
+    readonly asFound?: boolean;
+  } = {},
 ): SimResult {
-  const { mutant = null, mirror = null, trace = null } = options;
-  const world = new World(seed, { mutant, mirror, trace });
+  const { mutant = null, mirror = null, trace = null, asFound = false } = options;
+  const world = new World(seed, { mutant, mirror, trace, hasQuotas: !asFound });
   const run = new Run(world);
   // Each seed has its own habits: what is rare over all may be what this run is about.
   const weights = Object.fromEntries(
-    Object.entries(WEIGHTS).map(([name, weight]) => [name, weight * world.random.pick([0.2, 0.6, 1, 1, 1, 2.5])]),
-  ) as typeof WEIGHTS;
+    Object.entries(asFound ? FIRST_WEIGHTS : WEIGHTS).map(([name, weight]) => [
+      name,
+      weight * world.random.pick([0.2, 0.6, 1, 1, 1, 2.5]),
+    ]),
+  ) as typeof FIRST_WEIGHTS & Partial<typeof WEIGHTS>;
   let steps = 0;
   try {
-    for (; steps < STEPS; steps += 1) OPERATIONS[world.random.weighted(weights)](run);
+    for (; steps < STEPS; steps += 1) OPERATIONS[world.random.weighted<keyof typeof OPERATIONS>(weights as typeof WEIGHTS)](run);
     finish(run);
     if (mirror !== null) world.storage.compare();
   } catch (error) {

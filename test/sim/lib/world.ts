@@ -37,6 +37,8 @@ export interface WorldOptions {
   readonly mutant: Mutant | null;
   readonly trace: ((line: string) => void) | null;
   readonly mirror: PoolStorage | null;
+  /** Whether some callers have a lease quota. */
+  readonly hasQuotas: boolean;
 }
 
 /** What a call did; `idle` when it was answered without a step. */
@@ -68,6 +70,7 @@ export class World {
   readonly everOnSession = new Set<string>();
   readonly polling = new Set<string>();
   readonly trace: ((line: string) => void) | null;
+  readonly hasQuotas: boolean;
   faults: Faults;
   nowMs = START_MS;
   /** The latest the clock ever was: what is pruned stays pruned when the clock is set back. */
@@ -87,6 +90,7 @@ export class World {
     const { mutant } = options;
     this.random = new Seeded(seed);
     this.trace = options.trace;
+    this.hasQuotas = options.hasQuotas;
     this.storage = new SimStorage(options.mirror);
     this.#mutant = mutant;
     this.#stored = mutant?.storage?.(this.storage) ?? this.storage;
@@ -201,6 +205,8 @@ export class World {
         must(!this.engine.state.tasks.has(outcome.taskId), `task ${outcome.taskId} was said to have ended`);
         return;
       case 'cancel':
+      case 'revoke':
+      case 'acknowledged':
       case 'drain':
       case 'watch':
         return;
@@ -248,6 +254,7 @@ export class World {
     });
     must(found.length === 0, found.join('\n'));
     checkMemory(this);
+    this.history.checkRevocations();
     const { total } = state.agentCounts;
     must(
       total <= Math.max(state.config.maxAgents, this.#agentsBefore),

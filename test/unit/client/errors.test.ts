@@ -31,6 +31,7 @@ const CLASSES = {
   queue_full: errors.QueueFullError,
   overloaded: errors.UnavailableError,
   region_unavailable: errors.UnavailableError,
+  revoke_incomplete: errors.RevokeIncompleteError,
   not_configured: errors.ApiError,
   internal: errors.ApiError,
 } satisfies Record<FleetErrorKind, unknown>;

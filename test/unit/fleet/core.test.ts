@@ -11,6 +11,7 @@ const token = (id: string, expiresAtMs = 1_000_000): StoredToken => ({
   role: 'viewer',
   subject: id,
   agentId: null,
+  maxLeases: null,
   issuedAtMs: 0,
   expiresAtMs,
 });

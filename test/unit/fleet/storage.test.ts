@@ -18,6 +18,7 @@ const token = (id: string, agentId: string | null = null): StoredToken => ({
   role: agentId === null ? 'admin' : 'agent',
   subject: 's',
   agentId,
+  maxLeases: agentId === null ? 3 : null,
   issuedAtMs: 1,
   expiresAtMs: 5_000,
 });

@@ -29,7 +29,7 @@ describe('polls', () => {
     const agent = h.register({ slots: 4 });
     expect(h.poll(agent, { park: true, max: 3 })).toEqual([]);
     const task = h.submit();
-    expect(h.seen('pollDone')).toEqual([{ type: 'pollDone', agentId: agent, leaseIds: [h.work(task).leaseId] }]);
+    expect(h.seen('pollDone')).toEqual([{ type: 'pollDone', agentId: agent, leaseIds: [h.work(task).leaseId], revoked: [] }]);
     expect(h.agent(agent).pollRoom).toBe(0);
     expect(h.task(h.submit()).status).toBe('queued');
   });

@@ -63,7 +63,8 @@ export function fakeRegion(region: string, answer: Answerer = () => ok([allocati
   return {
     health: vi.fn(async () => ({ region })),
     execute: vi.fn(async (_caller, _pool, _shard, requests) => requests.map(answer)),
-    poll: vi.fn(async () => ok([])),
+    poll: vi.fn(async () => ok({ assignments: [], revoked: [] })),
+    revoke: vi.fn(async () => ({ isPoolKnown: true, shards: [], unanswered: [] })),
     withdraw: vi.fn(async () => undefined),
     forgetKeys: vi.fn(async () => undefined),
     endSessions: vi.fn(async () => undefined),

@@ -1,5 +1,5 @@
 import { HeartbeatReplySchema, HeartbeatSchema, PollReplySchema, PollSchema } from '../../../shared/schemas/agents.ts';
-import { jsonArray } from '../../lib/json-text.ts';
+import { jsonArray, jsonWith } from '../../lib/json-text.ts';
 import { renewedToken } from '../agent-tokens.ts';
 import { act } from '../commands.ts';
 import { endpoint } from '../endpoint.ts';
@@ -55,8 +55,10 @@ export const AGENT_BEAT_ENDPOINTS = [
       );
       signal.removeEventListener('abort', leave);
       if (!polled.ok) return refusedBy(id.region, polled);
-      if (polled.value.length === 0) return reply(204, null, { region: id.region });
-      return reply(200, `{"assignments":${jsonArray(polled.value.map(assignmentJson))}}`, { region: id.region });
+      const { assignments, revoked } = polled.value;
+      if (assignments.length + revoked.length === 0) return reply(204, null, { region: id.region });
+      const parts = { assignments: jsonArray(assignments.map(assignmentJson)) };
+      return reply(200, jsonWith(revoked.length === 0 ? {} : { revoked }, parts), { region: id.region });
     },
   }),
 ];

@@ -71,13 +71,21 @@ export const TOKEN_ENDPOINTS = [
         // Whole seconds, as the token itself has them: what is promised is what holds.
         expiresAtMs: Math.ceil((nowMs + lifeMs) / 1_000) * 1_000,
         ...(agent === null ? {} : { agentId: agent.value.id }),
+        ...(body.maxLeases === undefined ? {} : { maxLeases: body.maxLeases }),
       };
       const minted = await fleet.mintToken(name, context.caller, asked, requestKey(context));
       if (!minted.ok) return minted;
       const { record, replayed, generation } = minted.value;
       const subject: TokenSubject =
         agent === null
-          ? { sub: record.subject, jti: record.id, fleet: name, gen: generation, role: record.role }
+          ? {
+              sub: record.subject,
+              jti: record.id,
+              fleet: name,
+              gen: generation,
+              role: record.role,
+              ...(record.maxLeases === undefined ? {} : { maxLeases: record.maxLeases }),
+            }
           : agentSubject(context, agent.value, record.id);
       const token = await signToken(context.config.keys, subject, { nowMs: record.issuedAtMs, expiresAtMs: record.expiresAtMs });
       return replyJson(201, { id: record.id, token, expiresAtMs: record.expiresAtMs }, { replayed });

@@ -1,13 +1,14 @@
 import { Command, Option } from 'commander';
 import { ROLES, type Role } from '../../../../shared/roles.ts';
 import { contextOf } from '../context.ts';
-import { durationMs } from '../parse.ts';
+import { durationMs, wholeNumber } from '../parse.ts';
 
 interface CreateOptions {
   readonly role: Role;
   readonly agentId?: string;
   readonly fleet?: string;
   readonly expires?: number;
+  readonly maxLeases?: number;
 }
 
 export function tokenCommand(): Command {
@@ -20,6 +21,7 @@ export function tokenCommand(): Command {
     .option('--agent-id <id>', 'the agent it is bound to, with --role agent')
     .option('--fleet <name>', 'for this fleet, which is created (local root token only)')
     .option('--expires <duration>', 'at most 90d', durationMs)
+    .option('--max-leases <n>', 'leases it may hold in a pool of a region, instead of what the fleet says', wholeNumber)
     .action(async (options: CreateOptions, command: Command) => {
       const { fleet, output } = contextOf(command);
       const minted = await fleet.mintToken({
@@ -27,6 +29,7 @@ export function tokenCommand(): Command {
         agentId: options.agentId,
         fleet: options.fleet,
         expiresInMs: options.expires,
+        maxLeases: options.maxLeases,
       });
       output.show(minted, () => minted.token);
       output.note(output.colors.dim(`id ${minted.id}, until ${new Date(minted.expiresAtMs).toISOString()}`));
