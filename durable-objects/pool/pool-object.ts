@@ -219,7 +219,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     // A poll of an agent that was never registered must not bring a shard to life.
     if (this.#engine === null) return err(notFound('agent'));
     this.#at(fleet, home, this.#engine.state.config);
-    let parked: Promise<PolledLeases> | null = null;
+    let parked = null as Promise<PolledLeases> | null;
     const result = await this.#change((engine) => {
       const park = input.waitMs > 0 && this.#parking.hasRoom();
       const polled = engine.poll(caller, input.agentId, input.max, park);
@@ -229,7 +229,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       return { value: polled.result, outcomes: polled.outcomes };
     });
     if (!result.ok) return result;
-    const { leaseIds, revoked } = parked === null ? result.value : await (parked as Promise<PolledLeases>);
+    const { leaseIds, revoked } = parked === null ? result.value : await parked;
     return ok({ assignments: leaseIds.flatMap((id) => this.#sessions.assignment(id) ?? []), revoked });
   }
 

@@ -1,5 +1,6 @@
 import type { FleetError } from '../../shared/errors.ts';
 import type { Home } from '../../shared/ids.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { Result } from '../../shared/result.ts';
 import type {
   AgentSpec,
@@ -8,10 +9,12 @@ import type {
   AllocationView,
   Caller,
   IdempotencyRef,
+  LeaseSelector,
   PoolCommandOf,
   PoolCommandType,
   PoolOutput,
   PoolReply,
+  RevokeStep,
   ShardConfig,
   TaskSpec,
   TaskView,
@@ -203,6 +206,16 @@ export class PoolHarness {
 
   submit(spec: Partial<TaskSpec> = {}): string {
     return this.do({ type: 'submitTask', spec: taskSpec(spec), needsAgent: false }).id;
+  }
+
+  /** Revokes what a selector covers, in steps of `limit` until all is done. */
+  revoke(selector: LeaseSelector, terms: Partial<PoolCommandOf<'revokeLeases'>> = {}): RevokeStep {
+    const command = { type: 'revokeLeases', selector, reason: 'stop', tasks: 'requeue', quarantine: false } as const;
+    for (let epoch: number | null = null; ;) {
+      const step: RevokeStep = this.do({ ...command, limit: LIMITS.revokeStep, ...terms, epoch });
+      if (!step.more) return step;
+      epoch = step.epoch;
+    }
   }
 
   // ---- agents

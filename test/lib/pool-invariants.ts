@@ -230,13 +230,15 @@ function checkGates(state: PoolState, note: Note): void {
 function checkHoldings(state: PoolState, note: Note): void {
   const held = new Map<string, number>();
   for (const { holder } of state.leases.values()) if (holder !== undefined) held.set(holder, (held.get(holder) ?? 0) + 1);
-  equal('holdings', [...state.holdings.entries()].toSorted(), [...held].toSorted(), note);
+  equal('holdings', Object.fromEntries([...state.holdings.entries()].toSorted(byName)), Object.fromEntries([...held].toSorted(byName)), note);
   for (const { id, callerSubject, quota, spec } of state.waiters.values()) {
     if (!state.holdings.isOutside(id)) continue;
     if (quota === null || (held.get(callerSubject) ?? 0) + spec.count <= quota.share)
       note(`waiter ${id} is kept out for nothing`);
   }
 }
+
+const byName = ([a]: readonly [string, number], [b]: readonly [string, number]): number => (a < b ? -1 : 1);
 
 /** A revocation under way ends some time; nobody has acknowledged what has not happened, or is still to be told of the old. */
 function checkRevocations(state: PoolState, note: Note): void {

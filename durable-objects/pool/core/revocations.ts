@@ -87,7 +87,7 @@ export function advance(step: Step, revocation: RevocationRecord, limit: number)
   const agents: RevokedAgent[] = [];
   let spent = 0;
   let more = false;
-  for (const { agent, leases, quarantine } of [...targets(step.state, revocation)]) {
+  for (const { agent, leases, quarantine } of targets(step.state, revocation)) {
     // An agent in quarantine holds nothing, so its leases are not divided over steps.
     if (spent >= limit) {
       more = true;

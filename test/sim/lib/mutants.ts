@@ -1,6 +1,6 @@
 import type { PoolEngine } from '../../../durable-objects/pool/engine.ts';
 import type { PoolStorage } from '../../../durable-objects/pool/storage.ts';
-import type { PoolRequest } from '../../../shared/rpc.ts';
+import type { PoolRequest, RevokeStep } from '../../../shared/rpc.ts';
 import { copyOf } from './sim-storage.ts';
 import type { World } from './world.ts';
 
@@ -113,7 +113,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
           const done = engine.execute(...args);
           const answers = done.answers.map((answer, i) =>
             args[1][i]?.command.type === 'revokeLeases' && answer !== 'parked' && answer.ok
-              ? { ...answer, value: { ...answer.value, more: false } }
+              ? { ...answer, value: { ...(answer.value as RevokeStep), more: false } }
               : answer,
           );
           return { ...done, answers };
@@ -144,8 +144,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'the quota of a caller is not kept': {
     engine: (engine) =>
       override(engine, {
-        execute: (...[{ leaseQuota: _, ...caller }, requests]: Parameters<PoolEngine['execute']>) =>
-          engine.execute(caller, requests),
+        execute: (...[caller, requests]: Parameters<PoolEngine['execute']>) => {
+          const unlimited = { ...caller };
+          Reflect.deleteProperty(unlimited, 'leaseQuota');
+          return engine.execute(unlimited, requests);
+        },
       }),
   },
   'a counter drifts': {
