@@ -230,7 +230,12 @@ function checkGates(state: PoolState, note: Note): void {
 function checkHoldings(state: PoolState, note: Note): void {
   const held = new Map<string, number>();
   for (const { holder } of state.leases.values()) if (holder !== undefined) held.set(holder, (held.get(holder) ?? 0) + 1);
-  equal('holdings', Object.fromEntries([...state.holdings.entries()].toSorted(byName)), Object.fromEntries([...held].toSorted(byName)), note);
+  equal(
+    'holdings',
+    Object.fromEntries([...state.holdings.entries()].toSorted(byName)),
+    Object.fromEntries([...held].toSorted(byName)),
+    note,
+  );
   for (const { id, callerSubject, quota, spec } of state.waiters.values()) {
     if (!state.holdings.isOutside(id)) continue;
     if (quota === null || (held.get(callerSubject) ?? 0) + spec.count <= quota.share)

@@ -21,7 +21,12 @@ describe('lease quotas', () => {
     h.do(allocate(), alice(3));
     expect(h.try(allocate({ count: 3 }), alice(3))).toMatchObject({
       ok: false,
-      error: { kind: 'quota_exceeded', scope: 'caller', limit: 3, why: { limitedBy: { scope: 'caller', limit: 3 }, eligible: 8 } },
+      error: {
+        kind: 'quota_exceeded',
+        scope: 'caller',
+        limit: 3,
+        why: { limitedBy: { scope: 'caller', limit: 3 }, eligible: 8 },
+      },
     });
     h.do(allocate({ count: 2 }), alice(3));
     expect(h.verdict(allocate(), alice(3))).toBe('quota_exceeded');

@@ -201,12 +201,15 @@ describe('several steps', () => {
     expect(await revokeInSteps(TERMS, key, run(false))).toEqual(done);
     expect(h.state.leases.size).toBe(1);
     // The same key with another body is another revocation: the first one may never have been completed.
-    expect(await revokeInSteps(TERMS, { ...key, bodyHash: 'other' }, run(false))).toMatchObject({ value: { epoch: 2, revoked: 1 } });
+    expect(await revokeInSteps(TERMS, { ...key, bodyHash: 'other' }, run(false))).toMatchObject({
+      value: { epoch: 2, revoked: 1 },
+    });
   });
 });
 
 describe('acknowledgements', () => {
-  const told = (h: PoolHarness): unknown[] => h.seen('revoke').map(({ agentId, epoch, leases }) => [agentId, epoch, leases.length]);
+  const told = (h: PoolHarness): unknown[] =>
+    h.seen('revoke').map(({ agentId, epoch, leases }) => [agentId, epoch, leases.length]);
 
   it('P126: a connected agent is told at once, and acknowledges by its own word', () => {
     const { h, a, b } = busy();

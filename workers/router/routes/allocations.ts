@@ -103,7 +103,7 @@ export const ALLOCATION_ENDPOINTS = [
           askRegion(context, region, PLACING_TIMEOUT_MS, (binding) => binding.explain(context.caller, body.pool, spec.value)),
         ),
       );
-      const merged = mergeExplanations(answers);
+      const merged = mergeExplanations(answers, body.count);
       return merged.ok ? replyJson(200, merged.value, order.value.length === 1 ? { region: order.value[0] } : {}) : merged;
     },
   }),
@@ -151,8 +151,12 @@ export const ALLOCATION_ENDPOINTS = [
 ];
 
 /** What all regions that could be asked say together. One that does not have the pool has nothing to say. */
-function mergeExplanations(answers: readonly Result<Why, FleetError>[]): Result<Why, FleetError> {
-  const why = whyAcrossRegions(answers.flatMap((answer) => (answer.ok ? [answer.value] : [])));
+function mergeExplanations(answers: readonly Result<Why, FleetError>[], count: number): Result<Why, FleetError> {
+  const whys = answers.flatMap((answer) => (answer.ok ? [answer.value] : []));
+  const why = whyAcrossRegions(whys);
+  // An allocation ends in the first region that has room for it, or where its caller holds its quota.
+  const end = whys.find(({ limitedBy, eligible }) => limitedBy !== undefined || eligible >= count);
+  if (why !== undefined && end?.limitedBy !== undefined) return ok({ ...why, limitedBy: end.limitedBy, detail: end.detail });
   if (why !== undefined) return ok(why);
   const errors = answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
   const error = errors.find(({ kind }) => kind !== 'pool_not_found') ?? errors[0];

@@ -95,6 +95,29 @@ describe('polling', () => {
     await eventually(() => expect(ends).toHaveLength(3));
   });
 
+  test('a revoked lease stops its handler, told by a beat or by a poll', async () => {
+    queue.push(assignment('tsk.1', { fencingToken: 4 }), assignment('tsk.2', { fencingToken: 5 }));
+    const tasks: AgentTask[] = [];
+    run((task) => (tasks.push(task), untilAborted(task)), { concurrency: 3 });
+    await eventually(() => expect(tasks).toHaveLength(2));
+    const lease = (id: string, fencingToken: number) => ({
+      allocationId: `alc.${id}`,
+      taskId: id,
+      fencingToken,
+      epoch: 1,
+      reason: 'leaked key',
+    });
+    // Under another token it is another lease's affair.
+    beat = { revoked: [lease('tsk.1', 4), lease('tsk.2', 1)] };
+    const [first, second] = [0, 1].map((i) => tasks.find(({ id }) => id === `tsk.${i + 1}`));
+    await eventually(() => expect(first?.signal.reason).toBeInstanceOf(LeaseLostError));
+    expect((first?.signal.reason as Error).message).toContain('leaked key');
+    expect(second?.signal.aborted).toBe(false);
+    scripted['POST /v1/agents/agt.1/poll'] = () => ({ body: { assignments: [], revoked: [lease('tsk.2', 5)] } });
+    await eventually(() => expect(second?.signal.reason).toBeInstanceOf(LeaseLostError));
+    expect(fake.to('POST /v1/tasks/tsk.1/fail')).toEqual([]);
+  });
+
   test('beats carry the leases; one the fleet ended is given up', async () => {
     queue.push(assignment('tsk.1'));
     const tasks: AgentTask[] = [];

@@ -257,6 +257,61 @@ describe('failures', () => {
   });
 });
 
+describe('a revoked lease', () => {
+  const revoke = (fencingToken: number, more: object = {}) => ({
+    epoch: 3,
+    reason: 'leaked key',
+    leases: [
+      { allocationId: 'alc.tsk.1', taskId: 'tsk.1', fencingToken, epoch: 3, reason: 'leaked key' },
+      { allocationId: 'alc.direct', fencingToken: 77, epoch: 3, reason: 'leaked key' },
+    ],
+    ...more,
+  });
+
+  test('stops the handler at once, is acknowledged, and nothing else is reported', async () => {
+    const work = held();
+    run(work);
+    const session = await fake.session(0);
+    session.send('assign', assignment('tsk.1', { fencingToken: 4 }));
+    const task = await work.task(0);
+    session.send('revoke', revoke(4));
+    // What an older agent would heed instead: to this one it is no news.
+    session.send('cancel', { taskId: 'tsk.1', reason: 'revoked', graceMs: 0 });
+    await expect(session.first('revoked')).resolves.toMatchObject({ epoch: 3 });
+    expect(task.signal.reason).toBeInstanceOf(LeaseLostError);
+    expect((task.signal.reason as Error).message).toContain('leaked key');
+    session.send('assign', assignment('tsk.2', { fencingToken: 5 }));
+    work.end(await work.task(1), 'done');
+    await session.first('complete');
+    expect(session.frames.map(({ type }) => type)).toEqual(['accept', 'revoked', 'accept', 'complete']);
+  });
+
+  test('the same task under a newer lease goes on', async () => {
+    const work = held();
+    run(work);
+    const session = await fake.session(0);
+    session.send('assign', assignment('tsk.1', { fencingToken: 9 }));
+    const task = await work.task(0);
+    session.send('revoke', revoke(4));
+    await session.first('revoked');
+    expect(task.signal.aborted).toBe(false);
+    work.end(task, 1);
+    await expect(session.first('complete')).resolves.toMatchObject({ fencingToken: 9 });
+  });
+
+  test('the acknowledgement outlives its socket', async () => {
+    fake.options = { ack: false };
+    run(held());
+    const first = await fake.session(0);
+    first.send('revoke', revoke(4));
+    await first.first('revoked');
+    fake.options = { ack: true };
+    first.drop();
+    const second = await fake.session(1);
+    await expect(second.first('revoked')).resolves.toMatchObject({ epoch: 3 });
+  });
+});
+
 describe('cancellation', () => {
   test('with a grace the handler ends and reports', async () => {
     const work = held();

@@ -342,6 +342,73 @@ describe('submit', () => {
 });
 
 describe('the others', () => {
+  const revocation = {
+    complete: true,
+    unanswered: [],
+    revoked: 3,
+    requeued: 1,
+    cancelled: 0,
+    quarantined: 0,
+    acknowledged: 1,
+    unacknowledged: 1,
+    agents: [
+      { agentId: 'agt.1', pool: 'coder', region: 'eu-west-1', leases: 2, liveness: 'heartbeat', acknowledged: false },
+      { agentId: 'agt.2', pool: 'coder', region: 'eu-west-1', leases: 1, liveness: 'session', acknowledged: true, by: 'session' },
+    ],
+    agentsOmitted: 0,
+    shards: [],
+  };
+
+  test('revoke says what was ended and who has acknowledged', async () => {
+    answer(() => ({ body: revocation }));
+    const ran = await fleet(
+      ['revoke', '--agent', 'agt.1,agt.2', '--selector', 'zone=north', '--reason', 'leaked', '--cancel-tasks'],
+      {
+        // Where one looks by default must not narrow a kill switch.
+        env: { FLEET_REGION: 'us-east-1' },
+      },
+    );
+    expect(ran).toMatchObject({ code: 0, stderr: expect.stringContaining('1 agents have not acknowledged') });
+    expect(ran.stdout).toMatch(/leases revoked +3.*acknowledged +1 of 2.*agt\.1 +2 +no.*agt\.2 +1 +yes, by session/s);
+    const [asked] = fake.to('POST /v1/allocations/revoke');
+    expect(asked?.body).toEqual({
+      agentIds: ['agt.1', 'agt.2'],
+      selectors: [{ matchLabels: { zone: 'north' } }],
+      reason: 'leaked',
+      tasks: 'cancel',
+    });
+    expect(asked?.headers['idempotency-key']).toBeDefined();
+    await fleet(['revoke', '--all', '--reason', 'stop', '--quarantine', '--wait', '1s', '--region', 'eu-west-1', '-o', 'json']);
+    expect(fake.to('POST /v1/allocations/revoke')[1]?.body).toMatchObject({ all: true, region: 'eu-west-1', waitMs: 1_000 });
+  });
+
+  test('a revocation that is not complete fails, after saying what was done', async () => {
+    const unanswered = [{ region: 'us-east-1' }];
+    answer(() => problem(503, 'revoke_incomplete', { revocation: { ...revocation, complete: false, unanswered } }));
+    const ran = await fleet(['revoke', '--all', '--reason', 'stop']);
+    expect(ran).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('leases revoked'),
+      stderr: expect.stringContaining('revoke_incomplete'),
+    });
+    // Repeated under the same key, so that what is done is not done again.
+    const keys = new Set(fake.to('POST /v1/allocations/revoke').map(({ headers }) => headers['idempotency-key']));
+    expect([fake.to('POST /v1/allocations/revoke').length > 1, keys.size]).toEqual([true, 1]);
+  });
+
+  test('quota shows, sets and clears the lease quota, and leaves the other settings', async () => {
+    answer(({ method, body }) => ({
+      body: method === 'PUT' ? (body as object) : { maxAgents: 5, leaseQuota: { perCaller: 2 } },
+    }));
+    expect((await fleet(['quota'])).stdout).toContain('2 leases per caller');
+    await fleet(['quota', 'set', '7']);
+    expect((await fleet(['quota', 'clear'])).stdout).toContain('no lease quota');
+    expect(fake.to('PUT /v1/fleet').map(({ body }) => body)).toEqual([
+      { maxAgents: 5, leaseQuota: { perCaller: 7 } },
+      { maxAgents: 5 },
+    ]);
+  });
+
   test('allocate and release', async () => {
     answer(() => ({ status: 201, body: allocationBody('alc.1') }));
     const held = await fleet(['allocate', 'coder', '--lease', '1m', '--wait', '2s', '--slots', '2']);
