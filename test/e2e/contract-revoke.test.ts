@@ -103,7 +103,7 @@ describe('the kill switch', () => {
       `bearer.${agent.token}`,
     ]);
     const frames: Record<string, unknown>[] = [];
-    socket.on('message', (data) => frames.push(JSON.parse(String(data as Buffer)) as Record<string, unknown>));
+    socket.on('message', (data) => frames.push(JSON.parse((data as Buffer).toString()) as Record<string, unknown>));
     const frame = (type: string): Promise<Record<string, unknown>> =>
       eventually(() => frames.find((f) => f['type'] === type) ?? Promise.reject(new Error(`no ${type} yet`)));
     await frame('welcome');

@@ -398,7 +398,7 @@ describe('the others', () => {
 
   test('quota shows, sets and clears the lease quota, and leaves the other settings', async () => {
     answer(({ method, body }) => ({
-      body: method === 'PUT' ? (body as object) : { maxAgents: 5, leaseQuota: { perCaller: 2 } },
+      body: method === 'PUT' ? body : { maxAgents: 5, leaseQuota: { perCaller: 2 } },
     }));
     expect((await fleet(['quota'])).stdout).toContain('2 leases per caller');
     await fleet(['quota', 'set', '7']);
