@@ -29,10 +29,10 @@ const encoder = new TextEncoder();
 const NOT_ASCII = /[^\0-\x7f]/;
 
 /** Length of a value's JSON in UTF-8. */
-export function jsonBytes(value: unknown): number {
-  const text = JSON.stringify(value) ?? '';
-  return NOT_ASCII.test(text) ? encoder.encode(text).byteLength : text.length;
-}
+export const jsonBytes = (value: unknown): number => utf8Length(JSON.stringify(value) ?? '');
+
+/** Length of a text in UTF-8. */
+export const utf8Length = (text: string): number => (NOT_ASCII.test(text) ? encoder.encode(text).byteLength : text.length);
 
 /** The batch item as a result whose failure is the same typed error a single call would throw. */
 export function batchResult<T>(item: BatchItem<T>): BatchResult<T> {

@@ -21,6 +21,8 @@ export interface Call {
   readonly path: string;
   readonly query?: Query | undefined;
   readonly body?: unknown;
+  /** The body as JSON text already, in the place of `body`. */
+  readonly bodyText?: string | undefined;
   /** A POST that creates something: carries an `Idempotency-Key`, the same one over all its tries. */
   readonly creates?: boolean;
   /** How long the fleet may hold the answer. */
@@ -102,6 +104,7 @@ export class HttpClient {
   async #try<T>(call: Call, key: string | undefined, attempt: number, timeoutMs: number, scope: AbortSignal): Promise<Answer<T>> {
     if (scope.aborted) throw scope.reason;
     const limitMs = Math.max(timeoutMs, call.waitMs ? call.waitMs + LONG_POLL_SLACK_MS : 0);
+    const text = bodyOf(call);
     const limit = new AbortController();
     const onScopeAbort = (): void => limit.abort();
     scope.addEventListener('abort', onScopeAbort, { once: true });
@@ -110,14 +113,14 @@ export class HttpClient {
       const response = await this.#config.fetch(urlOf(this.#config.endpoint, call), {
         method: call.method,
         headers: this.#headers(call, key),
-        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+        ...(text === undefined ? {} : { body: text }),
         signal: limit.signal,
       });
-      const text = await response.text();
-      if (!response.ok) throw problemOf(response, text, attempt);
+      const answer = await response.text();
+      if (!response.ok) throw problemOf(response, answer, attempt);
       return {
         status: response.status,
-        body: parse(text, this.#config.endpoint) as T,
+        body: parse(answer, this.#config.endpoint) as T,
         attempts: attempt,
         headers: response.headers,
       };
@@ -137,13 +140,16 @@ export class HttpClient {
     const token = call.token ?? this.#config.token;
     return {
       accept: 'application/json, application/problem+json',
-      ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(call.body === undefined && call.bodyText === undefined ? {} : { 'content-type': 'application/json' }),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(key === undefined ? {} : { 'idempotency-key': key }),
       ...this.#config.headers,
     };
   }
 }
+
+const bodyOf = (call: Call): string | undefined =>
+  call.bodyText ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
 
 function urlOf(endpoint: string, call: Call): string {
   const query = new URLSearchParams();

@@ -5,6 +5,8 @@ export interface PipelineRoutes<Item, Value> {
   one(item: Item): Promise<Value>;
   many(items: readonly Item[]): Promise<readonly BatchResult<Value>[]>;
   readonly maxItems: number;
+  /** Length of an item's JSON in UTF-8; measured when the caller does not know it. */
+  bytes?(item: Item): number;
 }
 
 interface Waiting<Item, Value> {
@@ -45,7 +47,7 @@ export class Pipeline<Item, Value> {
 
   /** Runs the call, alone or with others; the caller cannot tell which. */
   run(item: Item): Promise<Value> {
-    const bytes = jsonBytes(item);
+    const bytes = this.#routes.bytes?.(item) ?? jsonBytes(item);
     if (bytes > ITEM_BYTES_MAX) return this.#routes.one(item);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, bytes, resolve, reject });
