@@ -229,7 +229,7 @@ function checkGates(state: PoolState, note: Note): void {
 /** Who holds how many leases equals a recount; a wait stands outside the queue only while its caller holds its quota. */
 function checkHoldings(state: PoolState, note: Note): void {
   const held = new Map<string, number>();
-  for (const { holder } of state.leases.values()) if (holder !== undefined) held.set(holder, (held.get(holder) ?? 0) + 1);
+  for (const { holder } of state.leases.values()) if (holder != null) held.set(holder, (held.get(holder) ?? 0) + 1);
   equal(
     'holdings',
     Object.fromEntries([...state.holdings.entries()].toSorted(byName)),

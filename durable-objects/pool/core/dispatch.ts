@@ -111,6 +111,7 @@ function assign(step: Step, task: TaskRecord, agent: LiveAgent): void {
     leaseMs: Math.min(LIMITS.dispatchLeaseMs, task.timeoutMs),
     timeoutAtMs: step.nowMs + task.timeoutMs,
     metadata: null,
+    holder: null,
   });
   step.emit({
     type: 'taskAssigned',

@@ -61,7 +61,7 @@ export function evolve(state: PoolState, event: PoolEvent, changes: Changes): vo
         agent.slotsUsed -= lease.slots;
         reindex(state, agent);
       }
-      if (lease.holder === undefined) return;
+      if (lease.holder == null) return;
       for (const entry of state.holdings.ended(lease.holder)) {
         state.queue.add(entry);
         state.letIn.add(entry.id);
@@ -191,7 +191,7 @@ export function addLease(state: PoolState, lease: LeaseRecord): void {
   state.leases.set(lease.id, lease);
   agent.leases.add(lease.id);
   agent.slotsUsed += lease.slots;
-  if (lease.holder !== undefined) state.holdings.granted(lease.holder);
+  if (lease.holder != null) state.holdings.granted(lease.holder);
   armLease(state, lease.id, lease.expiresAtMs);
   reindex(state, agent);
 }

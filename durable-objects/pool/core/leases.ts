@@ -16,8 +16,8 @@ export interface GrantTerms {
   readonly leaseMs: number;
   readonly timeoutAtMs: number | null;
   readonly metadata: JsonText | null;
-  /** Subject of the caller that gets it; nobody's with a dispatched one. */
-  readonly holder?: string;
+  /** Subject of the caller that gets it; null with a dispatched one, which is nobody's. */
+  readonly holder: string | null;
 }
 
 /**
@@ -35,7 +35,7 @@ export function grant(step: Step, agent: LiveAgent, terms: GrantTerms): LeaseRec
     fencingToken: step.state.lastFence + 1,
     grantedAtMs: step.nowMs,
     metadata: terms.metadata,
-    ...(terms.holder === undefined ? {} : { holder: terms.holder }),
+    holder: terms.holder,
     expiresAtMs: step.nowMs + terms.leaseMs,
     timeoutAtMs: terms.timeoutAtMs,
     accepted: false,

@@ -39,8 +39,8 @@ export interface LeaseRecord {
   readonly fencingToken: number;
   readonly grantedAtMs: number;
   readonly metadata: JsonText | null;
-  /** Direct only: subject of the token that allocated. Leases of before it was kept have none. */
-  readonly holder?: string;
+  /** Direct only: subject of the token that allocated. Rows of before it was kept have none. */
+  readonly holder?: string | null;
   expiresAtMs: number;
   /** Dispatched only: the attempt ends here whatever the agent says. */
   readonly timeoutAtMs: number | null;

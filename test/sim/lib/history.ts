@@ -118,7 +118,7 @@ export class History {
 
   #withinQuotas(): void {
     const held = new Map<string, number>();
-    for (const { holder } of this.#active.values()) if (holder !== undefined) held.set(holder, (held.get(holder) ?? 0) + 1);
+    for (const { holder } of this.#active.values()) if (holder != null) held.set(holder, (held.get(holder) ?? 0) + 1);
     for (const [holder, limit] of Object.entries(QUOTAS))
       must((held.get(holder) ?? 0) <= limit, `${holder} holds ${held.get(holder)} leases of at most ${limit}`);
   }
