@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { migrate } from '../../durable-objects/lib/migrate.ts';
 import { Changes } from '../../durable-objects/pool/core/changes.ts';
-import type { AgentRecord, LeaseRecord, TaskRecord } from '../../durable-objects/pool/core/records.ts';
+import type { AgentRecord, LeaseRecord, RevocationRecord, TaskRecord } from '../../durable-objects/pool/core/records.ts';
 import { MemoryPoolStorage } from '../../durable-objects/pool/memory-storage.ts';
 import { POOL_MIGRATIONS } from '../../durable-objects/pool/migrations.ts';
 import { SqlitePoolStorage } from '../../durable-objects/pool/sqlite-storage.ts';
@@ -65,6 +65,18 @@ const lease = (n: number, patch: Partial<LeaseRecord> = {}): LeaseRecord => ({
   endedAtMs: null,
   ...patch,
 });
+const revocation = (epoch: number, patch: Partial<RevocationRecord> = {}): RevocationRecord => ({
+  epoch,
+  fence: 10 * epoch,
+  terms: { selector: { agentIds: [agentId(1)], holder: "it's" }, reason: 'ünï', tasks: 'cancel', quarantine: true },
+  atMs: START_MS,
+  endedAtMs: null,
+  revoked: 0,
+  requeued: 0,
+  cancelled: 0,
+  quarantined: 0,
+  ...patch,
+});
 const task = (n: number, patch: Partial<TaskRecord> = {}): TaskRecord => ({
   id: taskId(n),
   seq: n,
@@ -105,6 +117,7 @@ function changes(what: {
   readonly removed?: readonly string[];
   readonly leases?: readonly LeaseRecord[];
   readonly tasks?: readonly TaskRecord[];
+  readonly revocations?: readonly RevocationRecord[];
   readonly blobs?: Changes['blobs'];
 }): Changes {
   const all = new Changes();
@@ -113,6 +126,7 @@ function changes(what: {
   for (const id of what.removed ?? []) all.removedAgents.add(id);
   for (const l of what.leases ?? []) all.leases.set(l.id, l);
   for (const t of what.tasks ?? []) all.tasks.set(t.id, t);
+  for (const r of what.revocations ?? []) all.revocations.set(r.epoch, r);
   all.blobs.push(...(what.blobs ?? []));
   return all;
 }
@@ -159,8 +173,22 @@ describe.each(Object.entries(makers))('pool storage: %s', (_, make) => {
       agents: [agent(1), agent(2)],
       leases: [lease(1), lease(2)],
       tasks: [task(1), task(2)],
+      revocations: [],
       ended: { succeeded: 2, dead: 1 },
     });
+  });
+
+  it('loads revocations that are under way, finds any, and forgets the oldest that have ended', () => {
+    const keep = LIMITS.revocationsPerShard;
+    const begun = revocation(1);
+    write({ revocations: [begun, revocation(2, { endedAtMs: START_MS, revoked: 3 }), revocation(3)] });
+    write({ revocations: [revocation(3, { revoked: 1 })] });
+    expect(storage.load()?.revocations).toEqual([begun, revocation(3, { revoked: 1 })]);
+    expect(storage.revocation(2)).toEqual(revocation(2, { endedAtMs: START_MS, revoked: 3 }));
+    expect(storage.revocation(4)).toBeNull();
+    write({ revocations: [revocation(keep + 1), revocation(keep + 2)] });
+    // One that is under way stays, however old.
+    expect([storage.revocation(1), storage.revocation(2)]).toEqual([begun, null]);
   });
 
   it('keeps the latest of each record; what an agent registered with does not change', () => {
