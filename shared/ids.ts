@@ -19,8 +19,9 @@ export interface ParsedId extends Home {
 
 export const POOL_NAME = /^[a-z][a-z0-9-]{0,31}$/;
 export const REGION_NAME = /^[a-z]{2}-[a-z]+-[0-9]$/;
-const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
-const SHARD = /^(0|[1-9][0-9]{0,2})$/;
+/** All of an id at once: it is read for every operation on the way. */
+const ID = /^(agt|alc|tsk)\.([a-z]{2}-[a-z]+-[0-9])\.([a-z][a-z0-9-]{0,31})\.(0|[1-9][0-9]{0,2})\.([0-7][0-9A-HJKMNP-TV-Z]{25})$/;
+const KIND_OF: Readonly<Record<string, IdKind>> = { agt: 'agent', alc: 'allocation', tsk: 'task' };
 
 /** Writes an id. `ulid` comes from the caller: this module neither reads a clock nor makes randomness. */
 export function makeId(kind: IdKind, home: Home, ulid: string): string {
@@ -30,13 +31,10 @@ export function makeId(kind: IdKind, home: Home, ulid: string): string {
 /** Reads an id back; `null` for anything that this system cannot have written. */
 export function parseId(id: string): ParsedId | null {
   if (id.length > 128) return null;
-  const parts = id.split('.');
-  if (parts.length !== 5) return null;
-  const [prefix, region, pool, shard, ulid] = parts as [string, string, string, string, string];
-  const kind = (Object.keys(ID_KINDS) as IdKind[]).find((k) => ID_KINDS[k] === prefix);
-  if (kind === undefined || !REGION_NAME.test(region) || !POOL_NAME.test(pool)) return null;
-  if (!SHARD.test(shard) || !ULID.test(ulid)) return null;
-  return { kind, region, pool, shard: Number(shard), ulid };
+  const found = ID.exec(id);
+  if (found === null) return null;
+  const [, prefix, region, pool, shard, ulid] = found as unknown as [string, string, string, string, string, string];
+  return { kind: KIND_OF[prefix] as IdKind, region, pool, shard: Number(shard), ulid };
 }
 
 /** Reads an id that must be of one kind. */

@@ -2,7 +2,7 @@ import type { RegionId } from '../../regions/table.ts';
 import type { FleetError } from '../../shared/errors.ts';
 import { ok, type Result } from '../../shared/result.ts';
 import type { IdempotencyRef } from '../../shared/rpc.ts';
-import { sha256Hex } from '../lib/sha256.ts';
+import { fingerprint } from '../lib/fingerprint.ts';
 import type { RequestContext } from './context.ts';
 import { callRegion, PLACING_TIMEOUT_MS } from './region-calls.ts';
 import type { WorkItem } from './work.ts';
@@ -19,7 +19,7 @@ export const itemKey = (context: RequestContext, key: string | undefined, item: 
 function keyOf(context: RequestContext, key: string, body: string): IdempotencyRef {
   return {
     key: `${context.caller.subject}\n${context.template}\n${key}`,
-    bodyHash: sha256Hex(`${context.request.method} ${context.pathname}\n${body}`),
+    bodyHash: fingerprint(`${context.request.method} ${context.pathname}\n${body}`),
   };
 }
 
@@ -72,7 +72,7 @@ export async function rememberOrders(
 /** All candidates, beginning with the one that the key's hash points at. */
 function coordinatorsOf(key: string, order: readonly RegionId[]): readonly RegionId[] {
   const sorted = [...order].sort();
-  const start = Number.parseInt(sha256Hex(key).slice(0, 8), 16) % sorted.length;
+  const start = Number.parseInt(fingerprint(key).slice(0, 8), 16) % sorted.length;
   return [...sorted.slice(start), ...sorted.slice(0, start)];
 }
 
