@@ -194,6 +194,8 @@ export class ShardedPool {
       case 'drain':
       case 'watch':
       case 'taskEnded':
+      case 'revoke':
+      case 'acknowledged':
         return;
     }
   }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { LoanOffer } from '../../../shared/loan-rpc.ts';
-import type { PoolReply } from '../../../shared/rpc.ts';
+import type { PoolReply, TaskSpec } from '../../../shared/rpc.ts';
 import type { LoanCommand } from '../../../durable-objects/pool/core/loans.ts';
 import { poolViolations } from '../../lib/pool-invariants.ts';
-import { allocateSpec, asAgent, OPERATOR, PoolHarness, taskSpec } from '../../lib/pool-harness.ts';
+import { allocateSpec, asAgent, OPERATOR, PoolHarness } from '../../lib/pool-harness.ts';
 
 /** Two shards of a pool, and the calls between them, each made by the test. */
 class Pair {
@@ -35,7 +35,7 @@ class Pair {
   }
 
   /** The task is with an agent of the lender. */
-  lend(spec: Parameters<typeof taskSpec>[0] = {}): {
+  lend(spec: Partial<TaskSpec> = {}): {
     readonly taskId: string;
     readonly fencingToken: number;
     readonly agentId: string;
