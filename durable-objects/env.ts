@@ -1,3 +1,4 @@
+import type { LoanRpc } from '../shared/loan-rpc.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
@@ -14,6 +15,6 @@ export interface RegionEnv {
   readonly APPLY_JURISDICTION: string;
   /** Most agents one fleet may have in this region; unset or empty: unlimited. */
   readonly REGION_MAX_AGENTS?: string;
-  readonly POOL: DurableObjectNamespace<PoolRpc & Rpc.DurableObjectBranded>;
+  readonly POOL: DurableObjectNamespace<PoolRpc & LoanRpc & Rpc.DurableObjectBranded>;
   readonly REGISTRY: DurableObjectNamespace<RegistryApi & Rpc.DurableObjectBranded>;
 }

@@ -1,4 +1,5 @@
 import { POOL_NAME, REGION_NAME, type Home } from '../shared/ids.ts';
+import type { LoanRpc } from '../shared/loan-rpc.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegionEnv } from './env.ts';
 import { appliedJurisdiction, ownRegion, type RegionVars } from './lib/own-region.ts';
@@ -11,7 +12,7 @@ import type { RegistryApi } from './registry/registry-rpc.ts';
 
 /** A fleet's name; after a deletion with the number of its generation, which has objects of its own. */
 const FLEET_NAME = /^[a-z][a-z0-9-]{0,62}(?:~[1-9][0-9]{0,8})?$/;
-type PoolStub = PoolRpc & { fetch(request: Request): Promise<Response> };
+type PoolStub = PoolRpc & LoanRpc & { fetch(request: Request): Promise<Response> };
 
 /** `<region>/<fleet>/<pool>/<shard>` */
 export function poolObjectName(fleet: string, home: Home): string {

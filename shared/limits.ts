@@ -53,10 +53,28 @@ export const LIMITS = {
   lastSeenStoreMs: 30_000,
   /** A closed socket may come back within this time and keep its leases. */
   sessionGraceMs: 5_000,
+  /**
+   * Agents that lose their sockets together come back spread over this time for each of them, up to the maximum: an opening
+   * costs some milliseconds, and others are served meanwhile. Idle ones may take longer than their grace and lose nothing.
+   */
+  reconnectMsPerAgent: 10,
+  reconnectWithinMsMax: 10_000,
   /** Agents without leases are re-judged by one sweep this often; an idle fleet stays asleep. */
   sweepIntervalMs: 300_000,
   /** A lost agent is kept this long so that it can be seen, then removed. */
   offlineRetentionMs: 3_600_000,
+  /** While something waits, siblings with free agents are asked this often: an idle one helps within a second. */
+  borrowEveryMs: 500,
+  /** An offered agent is kept free for its borrower this long. */
+  loanOfferMs: 3_000,
+  /** Loans of one question: payloads of 1 MiB travel with them, and a call may carry 32 MiB. */
+  loanBatch: 16,
+  /** A lender tells the home of its loans this often, and gives them up when it got no answer for `loanSilentMs`. */
+  loanBeatMs: 5_000,
+  /** Less than `lostAfterMs`, after which the home gives a silent lender's tasks to others. */
+  loanSilentMs: 12_500,
+  /** A confirmation or a return that was not answered is sent again. */
+  loanRetryMs: 500,
   drainDeadlineMs: 300_000,
   cancelGraceMs: 10_000,
 

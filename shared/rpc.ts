@@ -177,6 +177,8 @@ export interface ShardConfig {
   readonly version: number;
   readonly maxAgents: number;
   readonly priority: number;
+  /** Shards of the pool; absent in what was stored before shards lent each other agents, and means one. */
+  readonly shards?: number;
 }
 
 /** Absolute counters of one shard; a higher `version` replaces a lower one, so a lost or repeated report does no harm. */

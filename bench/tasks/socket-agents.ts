@@ -94,12 +94,12 @@ export async function connectAgents(fleet: LocalFleet, pool: string, count: numb
   };
 }
 
-interface Registered {
+export interface Registered {
   readonly id: string;
   readonly token: string;
 }
 
-async function register(fleet: LocalFleet, pool: string, count: number): Promise<readonly Registered[]> {
+export async function register(fleet: LocalFleet, pool: string, count: number): Promise<readonly Registered[]> {
   const client = new Client(fleet.url, fleet.adminToken, 1);
   const registered: Registered[] = [];
   try {

@@ -1,8 +1,27 @@
 import type { FleetError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
-import type { AllocationView, Caller, PoolOutput, PoolReply, PoolRequest, ShardConfig, ShardSummary } from '../../shared/rpc.ts';
-import type { Home } from '../../shared/ids.ts';
+import type {
+  AllocationView,
+  Caller,
+  PoolCommand,
+  PoolOutput,
+  PoolReply,
+  PoolRequest,
+  ShardConfig,
+  ShardSummary,
+} from '../../shared/rpc.ts';
+import type {
+  LoanAsk,
+  LoanConfirmation,
+  LoanNews,
+  LoanOffer,
+  LoanOrder,
+  LoanOutcome,
+  LoanStanding,
+  LoanTerms,
+} from '../../shared/loan-rpc.ts';
+import { parseIdOf, type Home } from '../../shared/ids.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
 import { viewOf } from './core/allocations.ts';
 import { decide, within } from './core/decide.ts';
@@ -13,9 +32,12 @@ import { addAgent, addLease, addRevocation, addTask } from './core/evolve.ts';
 import { armGrace, awaken, isAnyoneSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
 import { endPoll, poll, unaccepted, withdrawWaiter, type PolledLeases } from './core/polls.ts';
 import { quotaExceeded } from './core/quotas.ts';
+import { hearLoans, loanAsk, loansConfirmed, serveWaiter, takeLoans, waitersToPlace } from './core/lent.ts';
+import { addLent, addLoan } from './core/loan-ends.ts';
+import { confirmLoans, lend, loansAnswered, newsFor, obeyOrders, speaksUnder, spoken, type LoanCommand } from './core/loans.ts';
 import { demandOfAllocate } from './core/demand.ts';
 import { explain } from './core/selection.ts';
-import { createState, type PoolState, type Waiter } from './core/state.ts';
+import { createState, hasSiblings, type PoolState, type Waiter } from './core/state.ts';
 import { Step, type Context } from './core/step.ts';
 import { IdempotentAnswers } from './idempotent-answers.ts';
 import type { PoolStorage, Snapshot } from './storage.ts';
@@ -30,9 +52,23 @@ export interface EngineEnv {
 
 /** What the shell does when the commit is durable; waiting callers are answered by id. */
 export type Outcome =
-  | Exclude<Effect, { readonly type: 'waiterGranted' } | { readonly type: 'waiterTimedOut' } | { readonly type: 'pollReady' }>
+  | Exclude<Effect, { readonly type: 'waiterGranted' | 'waiterServed' | 'waiterTimedOut' | 'pollReady' }>
   | { readonly type: 'waiterDone'; readonly waiterId: string; readonly reply: PoolReply }
   | ({ readonly type: 'pollDone'; readonly agentId: string } & PolledLeases);
+
+/** What requests were answered. `elsewhere`: those that a sibling must answer instead, by index, and which. */
+export interface Executed {
+  readonly answers: readonly Answer[];
+  readonly outcomes: readonly Outcome[];
+  readonly elsewhere: ReadonlyMap<number, number>;
+}
+
+/** Stands where the lender's answer goes. */
+const LENT: FleetError = {
+  kind: 'region_unavailable',
+  retryAfterMs: 1_000,
+  detail: 'The shard that holds the lease of this task did not answer.',
+};
 
 /** A request's answer: now, or later through `waiterDone`. */
 export type Answer = PoolReply | 'parked';
@@ -95,11 +131,19 @@ export class PoolEngine {
       if (record.lifecycle === 'offline')
         state.timers.push({ atMs: (record.lostAtMs ?? nowMs) + LIMITS.offlineRetentionMs, kind: 'removeOffline', id: record.id });
     }
-    for (const lease of snapshot.leases) addLease(state, lease);
+    for (const lease of snapshot.leases) {
+      if (lease.status !== 'active') {
+        state.returns.set(lease.id, lease);
+        continue;
+      }
+      addLease(state, lease);
+      if (lease.loan !== undefined && lease.taskId !== null) addLoan(state, lease, nowMs);
+    }
     for (const revocation of snapshot.revocations) addRevocation(state, revocation, nowMs);
     // Tasks that hold an agent first: they hold their place at a concurrency gate, too.
     for (const task of snapshot.tasks.toSorted((a, b) => Number(a.status === 'queued') - Number(b.status === 'queued')))
       addTask(state, task);
+    for (const task of snapshot.tasks) if (task.loan !== undefined) addLent(state, task.id, nowMs, nowMs);
     state.letIn.clear();
     for (const [status, n] of Object.entries(snapshot.ended) as [TaskStatus, number][]) state.taskCounts[status] += n;
     this.#armPrune(this.#prunedAtMs + LIMITS.sweepIntervalMs);
@@ -114,19 +158,20 @@ export class PoolEngine {
         for (const dependencyId of this.state.dependents.keys()) {
           if (!isLocal(this.state, dependencyId)) step.effects.push({ type: 'watch', dependencyId });
         }
+        // What was on its way to a sibling when memory went is said again.
+        if (this.state.loans.size > 0 || this.state.returns.size > 0) step.effects.push({ type: 'loanNews', all: true });
+        step.came = this.state.queue.size > 0;
       },
       (step) => awaken(step, openSessions),
     ).outcomes;
   }
 
   /** Runs requests one after the other; each sees the ones before. */
-  execute(
-    caller: Caller,
-    requests: readonly PoolRequest[],
-  ): { readonly answers: readonly Answer[]; readonly outcomes: readonly Outcome[] } {
+  execute(caller: Caller, requests: readonly PoolRequest[], loanId: string | null = null): Executed {
     const answers: Answer[] = [];
     const outcomes: Outcome[] = [];
     this.#answers.read(requests.flatMap(({ idempotency }) => idempotency ?? []));
+    const elsewhere = new Map<number, number>();
     for (const request of requests) {
       const by = request.requestId === undefined ? caller : { ...caller, requestId: request.requestId };
       const known = request.idempotency === undefined ? null : this.#answers.recall(request.idempotency);
@@ -136,8 +181,19 @@ export class PoolEngine {
         if (caller.agentId !== undefined) outcomes.push(...this.#change('beat', by, () => undefined).outcomes);
         continue;
       }
-      const { value, outcomes: after } = this.#change(request.command.type, by, (step) =>
-        decide(step, request.command, request.idempotency ?? null),
+      const lender = loanId === null ? this.#lenderOf(request.command) : null;
+      if (lender !== null) {
+        elsewhere.set(answers.length, lender);
+        answers.push(err(LENT));
+        continue;
+      }
+      const { value, outcomes: after } = this.#change(
+        request.command.type,
+        by,
+        (step) => decide(step, request.command, request.idempotency ?? null),
+        (step) => {
+          step.loanId = loanId;
+        },
       );
       const answer: Answer = value.ok && value.value === 'parked' ? 'parked' : (value as Result<PoolOutput, FleetError>);
       if (request.idempotency !== undefined) this.#answers.remember(request.idempotency, answer);
@@ -145,7 +201,18 @@ export class PoolEngine {
       answers.push(answer);
       outcomes.push(...after);
     }
-    return { answers, outcomes };
+    return { answers, outcomes, elsewhere };
+  }
+
+  /** The shard that must look at its lease before this is decided: that of the agent whose token is named, unless it is ours. */
+  #lenderOf(command: PoolCommand): number | null {
+    if (command.type !== 'completeTask' && command.type !== 'failTask' && command.type !== 'progressTask') return null;
+    const { home } = this.state;
+    if (!hasSiblings(this.state)) return null;
+    const task = this.state.tasks.get(command.taskId) ?? this.#storage.task(command.taskId);
+    if (task?.allocationId == null || task.fencingToken !== command.fencingToken) return null;
+    const place = parseIdOf('allocation', task.allocationId);
+    return place === null || place.shard === home.shard ? null : place.shard;
   }
 
   forgetKeys(keys: readonly string[]): void {
@@ -167,9 +234,18 @@ export class PoolEngine {
   }
 
   configure(config: ShardConfig, caller: Caller): readonly Outcome[] {
-    if (config.version <= this.state.config.version) return [];
+    const known = this.state.config;
+    // What was stored before shards knew of each other lacks their number.
+    const lacks = config.version === known.version && known.shards === undefined && config.shards !== undefined;
+    if (config.version <= known.version && !lacks) return [];
     return this.#change('configure', caller, (step) =>
-      step.emit({ type: 'configured', version: config.version, maxAgents: config.maxAgents, priority: config.priority }),
+      step.emit({
+        type: 'configured',
+        version: config.version,
+        maxAgents: lacks ? known.maxAgents : config.maxAgents,
+        priority: lacks ? known.priority : config.priority,
+        ...(config.shards === undefined ? {} : { shards: config.shards }),
+      }),
     ).outcomes;
   }
 
@@ -198,6 +274,96 @@ export class PoolEngine {
   /** A task of another shard that tasks here wait for has ended; `missing`: its shard does not know it. */
   dependencyEnded(dependencyId: string, status: TaskStatus | 'missing'): readonly Outcome[] {
     return this.#change('dependencyEnded', SYSTEM, (step) => dependencyEnded(step, dependencyId, status)).outcomes;
+  }
+
+  // ---- agents on loan: as lender
+
+  lend(ask: LoanAsk): { readonly value: readonly LoanOffer[]; readonly outcomes: readonly Outcome[] } {
+    return this.#change('lend', SYSTEM, (step) => lend(step, ask));
+  }
+
+  confirmLoans(confirmation: LoanConfirmation): {
+    readonly value: readonly LoanOutcome[];
+    readonly outcomes: readonly Outcome[];
+  } {
+    return this.#change('confirmLoans', SYSTEM, (step) => confirmLoans(step, confirmation));
+  }
+
+  loanNews(all: boolean): ReadonlyMap<number, readonly LoanNews[]> {
+    return newsFor(this.state, all);
+  }
+
+  loansAnswered(answers: readonly { readonly allocationId: string; readonly is: LoanStanding }[]): readonly Outcome[] {
+    return this.#change('loansAnswered', SYSTEM, (step) => loansAnswered(step, answers)).outcomes;
+  }
+
+  obeyOrders(orders: readonly LoanOrder[]): readonly Outcome[] {
+    return this.#change('loanOrders', SYSTEM, (step) => obeyOrders(step, orders)).outcomes;
+  }
+
+  /** The live loan under which a caller speaks, if any; `spoken` follows with what the home answered. */
+  speaksUnder(caller: Caller, command: LoanCommand): { readonly value: string | null; readonly outcomes: readonly Outcome[] } {
+    return this.#change('speaksUnder', caller, (step) => speaksUnder(step, command)?.id ?? null);
+  }
+
+  spoken(caller: Caller, allocationId: string, command: LoanCommand, reply: PoolReply | null): readonly Outcome[] {
+    return this.#change(command.type, caller, (step) => spoken(step, allocationId, command, reply)).outcomes;
+  }
+
+  // ---- agents on loan: as home
+
+  /** What to ask siblings for; `turn` rises with every question. */
+  loanAsk(turn: number): LoanAsk {
+    return loanAsk(this.state, this.#env.nowMs(), turn);
+  }
+
+  takeLoans(lender: number, offers: readonly LoanOffer[]): { readonly value: number; readonly outcomes: readonly Outcome[] } {
+    return this.#change('takeLoans', SYSTEM, (step) => takeLoans(step, lender, offers));
+  }
+
+  /** What the lender is told of lent tasks that still are; read afresh, since a payload is never kept in memory. */
+  loanTerms(taskIds: readonly string[]): readonly LoanTerms[] {
+    return taskIds.flatMap((id): LoanTerms[] => {
+      const task = this.state.tasks.get(id);
+      const payload = this.#storage.blob(id, 'payload');
+      if (task?.loan === undefined || task.allocationId === null || payload === null) return [];
+      const checkpoint = this.#storage.blob(id, 'checkpoint');
+      return [
+        {
+          allocationId: task.allocationId,
+          taskId: id,
+          attempt: task.attempts,
+          timeoutMs: task.timeoutMs,
+          timeoutAtMs: task.loan.timeoutAtMs,
+          payload,
+          ...(checkpoint === null ? {} : { checkpoint }),
+        },
+      ];
+    });
+  }
+
+  loansConfirmed(
+    answers: readonly { readonly taskId: string; readonly allocationId: string; readonly outcome: LoanOutcome }[],
+  ): readonly Outcome[] {
+    return this.#change('loansConfirmed', SYSTEM, (step) => loansConfirmed(step, answers)).outcomes;
+  }
+
+  hearLoans(
+    lender: number,
+    news: readonly LoanNews[],
+  ): { readonly value: readonly LoanStanding[]; readonly outcomes: readonly Outcome[] } {
+    return this.#change('loanNews', SYSTEM, (step) => hearLoans(step, lender, news));
+  }
+
+  waitersToPlace(limit: number): readonly Waiter[] {
+    return waitersToPlace(this.state, this.#env.nowMs(), limit);
+  }
+
+  serveWaiter(
+    waiterId: string,
+    views: readonly AllocationView[],
+  ): { readonly value: boolean; readonly outcomes: readonly Outcome[] } {
+    return this.#change('serveWaiter', SYSTEM, (step) => serveWaiter(step, waiterId, views));
   }
 
   sessionOpened(agentId: string, caller: Caller): { readonly found: boolean; readonly outcomes: readonly Outcome[] } {
@@ -303,6 +469,7 @@ export class PoolEngine {
       if (effect.type === 'pollReady') polled.add(effect.agentId);
       else if (effect.type === 'waiterGranted') outcomes.push(this.#granted(step, effect.waiter, effect.leaseIds));
       else if (effect.type === 'waiterTimedOut') outcomes.push(this.#timedOut(effect));
+      else if (effect.type === 'waiterServed') outcomes.push(this.#served(effect.waiter, ok(effect.views)));
       else outcomes.push(effect);
     }
     for (const agentId of polled) {
@@ -334,7 +501,10 @@ export class PoolEngine {
       const lease = step.lease(id);
       return lease === null ? [] : [viewOf(step, lease)];
     });
-    const reply: PoolReply = ok(views);
+    return this.#served(waiter, ok(views));
+  }
+
+  #served(waiter: Waiter, reply: PoolReply): Outcome {
     if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);
     return { type: 'waiterDone', waiterId: waiter.id, reply };
   }

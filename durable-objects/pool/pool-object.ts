@@ -3,6 +3,16 @@ import { monotonicFactory } from 'ulid';
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import type { Home } from '../../shared/ids.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import type {
+  LoanAsk,
+  LoanConfirmation,
+  LoanNews,
+  LoanOffer,
+  LoanOrder,
+  LoanOutcome,
+  LoanRpc,
+  LoanStanding,
+} from '../../shared/loan-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type {
   AcknowledgedBy,
@@ -31,8 +41,9 @@ import { GroupCommit } from '../lib/group-commit.ts';
 import { migrate } from '../lib/migrate.ts';
 import { Acknowledgements, acknowledgedBy, stillAwaited } from './acknowledgements.ts';
 import { isEmpty, type PolledLeases } from './core/polls.ts';
-import { PoolEngine, type Outcome } from './engine.ts';
+import { PoolEngine, type Answer, type Outcome } from './engine.ts';
 import { POOL_MIGRATIONS } from './migrations.ts';
+import { Lending } from './lending.ts';
 import { Parking } from './parking.ts';
 import * as queries from './queries.ts';
 import { NOTHING_REVOKED, revokeInSteps } from './revoke-in-steps.ts';
@@ -46,7 +57,7 @@ import { Watcher } from './watcher.ts';
  * One pool shard. A thin shell: it reads clock and randomness, runs the engine inside group commits, and does after the
  * commit what the engine says. Nothing in memory is needed to be right; everything may be gone at the next call.
  */
-export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
+export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, LoanRpc {
   readonly #storage: SqlitePoolStorage;
   #commit: GroupCommit;
   readonly #parking = new Parking();
@@ -54,6 +65,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   readonly #sessions: Sessions;
   readonly #reporter: Reporter;
   readonly #watcher: Watcher;
+  readonly #lending: Lending;
   readonly #ulid = monotonicFactory();
   #engine: PoolEngine | null = null;
   #armedAtMs: number | null = null;
@@ -74,6 +86,11 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       env,
       () => this.#engine,
       (id, status) => this.#change((engine) => ({ value: undefined, outcomes: engine.dependencyEnded(id, status) })),
+    );
+    this.#lending = new Lending(
+      env,
+      () => this.#engine,
+      (body) => this.#change(body),
     );
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     const stored = this.#storage.load();
@@ -174,6 +191,13 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       case 'watch':
         this.#watcher.watch(outcome.dependencyId);
         return;
+      case 'borrow':
+      case 'confirmLoans':
+      case 'loanNews':
+      case 'loanOrder':
+      case 'hasRoom':
+        this.#lending.deliver(outcome);
+        return;
       default:
         this.#sessions.deliver(outcome);
     }
@@ -191,17 +215,83 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
     requests: readonly PoolRequest[],
   ): Promise<readonly PoolReply[]> {
     this.#at(fleet, home, config);
+    return this.#execute(caller, requests, (engine) => engine.configure(config, caller));
+  }
+
+  async #execute(
+    caller: Caller,
+    requests: readonly PoolRequest[],
+    before: (engine: PoolEngine) => readonly Outcome[] = () => [],
+  ): Promise<readonly PoolReply[]> {
     const parked = new Map<number, Promise<PoolReply>>();
-    const answers = await this.#change((engine) => {
-      const configured = engine.configure(config, caller);
-      const { answers, outcomes } = engine.execute(caller, requests);
+    const { answers, elsewhere } = await this.#change((engine) => {
+      const configured = before(engine);
+      const { answers, outcomes, elsewhere } = engine.execute(caller, requests);
       answers.forEach((answer, i) => {
         const command = requests[i]?.command;
         if (answer === 'parked' && command?.type === 'allocate') parked.set(i, this.#parking.parkWaiter(command.waiterId));
       });
-      return { value: answers, outcomes: [...configured, ...outcomes] };
+      return { value: { answers, elsewhere }, outcomes: [...configured, ...outcomes] };
     });
-    return Promise.all(answers.map(async (answer, i) => (answer === 'parked' ? (parked.get(i) as Promise<PoolReply>) : answer)));
+    const later = async (answer: Answer, i: number): Promise<PoolReply> => {
+      if (answer === 'parked') return parked.get(i) as Promise<PoolReply>;
+      const lender = elsewhere.get(i);
+      const request = requests[i];
+      return lender === undefined || request === undefined ? answer : this.#lending.forward(lender, caller, request);
+    };
+    return Promise.all(answers.map(later));
+  }
+
+  // Between shards of the pool. A shard that holds nothing has no agents to lend and no task that is lent.
+
+  async lend(fleet: string, home: Home, ask: LoanAsk): Promise<readonly LoanOffer[]> {
+    return this.#asSibling(fleet, home, () => this.#change((engine) => engine.lend(ask))) ?? [];
+  }
+
+  async confirmLoans(fleet: string, home: Home, confirmation: LoanConfirmation): Promise<readonly LoanOutcome[]> {
+    const confirmed = this.#asSibling(fleet, home, () => this.#change((engine) => engine.confirmLoans(confirmation)));
+    return confirmed ?? confirmation.terms.map(() => 'gone' as const);
+  }
+
+  async loanNews(fleet: string, home: Home, lender: number, news: readonly LoanNews[]): Promise<readonly LoanStanding[]> {
+    const heard = this.#asSibling(fleet, home, () => this.#change((engine) => engine.hearLoans(lender, news)));
+    return heard ?? news.map(() => ({ standing: false, status: 'revoked' }));
+  }
+
+  async loanOrders(fleet: string, home: Home, orders: readonly LoanOrder[]): Promise<void> {
+    await this.#asSibling(fleet, home, () =>
+      this.#change((engine) => ({ value: undefined, outcomes: engine.obeyOrders(orders) })),
+    );
+  }
+
+  async underLoan(
+    fleet: string,
+    home: Home,
+    caller: Caller,
+    request: PoolRequest,
+    allocationId: string | null,
+  ): Promise<PoolReply> {
+    const said = this.#asSibling(fleet, home, () =>
+      this.#change((engine) => {
+        const { answers, outcomes } = engine.execute(caller, [request], allocationId ?? '');
+        return { value: answers[0] as PoolReply, outcomes };
+      }),
+    );
+    return said ?? err(notFound('task'));
+  }
+
+  async speakOfLoan(fleet: string, home: Home, caller: Caller, request: PoolRequest): Promise<PoolReply> {
+    return this.#asSibling(fleet, home, () => this.#lending.speak(caller, request)) ?? err(notFound('task'));
+  }
+
+  async hasRoom(lender: number): Promise<void> {
+    if (this.#engine !== null) this.#lending.roomAt(lender);
+  }
+
+  #asSibling<T>(fleet: string, home: Home, work: () => Promise<T>): Promise<T> | null {
+    if (this.#engine === null) return null;
+    this.#at(fleet, home, this.#engine.state.config);
+    return work();
   }
 
   async configure(fleet: string, home: Home, config: ShardConfig, caller: Caller): Promise<ShardSummary> {
@@ -369,11 +459,11 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const asked = this.#sessions.readFrame(socket, message);
     if (asked === null || this.#engine === null) return;
-    const reply = await this.#change((engine) => {
-      const { answers, outcomes } = engine.execute(asked.caller, [{ command: asked.command }]);
-      return { value: answers[0] as PoolReply, outcomes };
-    });
-    this.#sessions.answerFrame(socket, asked, reply);
+    const request = { command: asked.command };
+    const reply = this.#lending.isForeign(asked.command)
+      ? await this.#lending.speak(asked.caller, request)
+      : (await this.#execute(asked.caller, [request]))[0];
+    this.#sessions.answerFrame(socket, asked, reply as PoolReply);
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {

@@ -86,6 +86,7 @@ export class Sessions {
     this.#send(server, 'welcome', {
       held: held.map(parsed),
       pingIntervalMs: LIMITS.heartbeatIntervalMs,
+      reconnectWithinMs: this.#reconnectWithinMs(),
       ...(asked.renewedToken === null ? {} : { token: asked.renewedToken }),
     });
     this.#revokeAfterWelcome(server, asked.agentId);
@@ -104,6 +105,11 @@ export class Sessions {
     this.#send(socket, 'revoke', { epoch, reason: leases[0]?.reason ?? '', leases });
     for (const { taskId } of leases)
       if (taskId !== undefined) this.#send(socket, 'cancel', { taskId, reason: 'revoked', graceMs: 0 });
+  }
+
+  #reconnectWithinMs(): number {
+    const agents = this.#engine()?.state.agentCounts.total ?? 0;
+    return Math.min(LIMITS.reconnectWithinMsMax, agents * LIMITS.reconnectMsPerAgent);
   }
 
   openAgents(): ReadonlySet<string> {
@@ -148,9 +154,11 @@ export class Sessions {
     const lease = state?.leases.get(leaseId);
     if (state === undefined || lease === undefined || lease.kind !== 'dispatched' || lease.taskId === null) return null;
     const task = state.tasks.get(lease.taskId);
+    const { loan } = lease;
+    const work = loan !== undefined ? loan : task === undefined ? null : { attempt: task.attempts, timeoutMs: task.timeoutMs };
     const payload = this.#storage.blob(lease.taskId, 'payload');
-    if (task === undefined || payload === null) return null;
-    return assignmentView(lease, task, payload, this.#storage.blob(lease.taskId, 'checkpoint'));
+    if (work === null || payload === null) return null;
+    return assignmentView(lease, lease.taskId, work, payload, this.#storage.blob(lease.taskId, 'checkpoint'));
   }
 
   deliver(outcome: SocketOutcome): void {

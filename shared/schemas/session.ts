@@ -46,6 +46,8 @@ export const ServerFrameSchema = z.discriminatedUnion('type', [
     id: z.string(),
     held: z.array(AssignmentSchema),
     pingIntervalMs: DurationSchema,
+    /** After a lost connection an agent comes back at a random moment of this time, so that a crowd does not come at once. */
+    reconnectWithinMs: DurationSchema.optional(),
     token: z.string().optional(),
   }),
   z.object({ type: z.literal('assign'), id: z.string(), ...AssignmentSchema.shape }),

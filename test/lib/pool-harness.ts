@@ -100,10 +100,27 @@ export class PoolHarness {
   #config: ShardConfig;
   #waiters = 0;
 
-  constructor(options: { readonly maxAgents?: number; readonly seed?: number; readonly storage?: PoolStorage } = {}) {
+  readonly #home: Home;
+
+  constructor(
+    options: {
+      readonly maxAgents?: number;
+      readonly seed?: number;
+      readonly storage?: PoolStorage;
+      /** One of several shards. */
+      readonly shard?: number;
+      readonly shards?: number;
+    } = {},
+  ) {
+    this.#home = { ...HOME, shard: options.shard ?? 0 };
     this.storage = options.storage ?? new MemoryPoolStorage();
     this.random = new Seeded(options.seed ?? 1);
-    this.#config = { version: 1, maxAgents: options.maxAgents ?? 100, priority: 5 };
+    this.#config = {
+      version: 1,
+      maxAgents: options.maxAgents ?? 100,
+      priority: 5,
+      ...(options.shards === undefined ? {} : { shards: options.shards }),
+    };
     this.engine = this.#start();
   }
 
@@ -118,7 +135,7 @@ export class PoolHarness {
         lastPongAtMs: (id) => this.pongs.get(id) ?? null,
       },
       FLEET,
-      HOME,
+      this.#home,
       this.#config,
     );
   }

@@ -7,6 +7,7 @@ import type { LiveAgent } from '../../durable-objects/pool/core/live-agent.ts';
 import {
   emptyAgentCounts,
   emptyTaskCounts,
+  hasSiblings,
   isSelectable,
   statusOf,
   type PoolState,
@@ -56,9 +57,10 @@ function checkLeases(state: PoolState, note: Note): void {
     if (!agent.leases.has(lease.id)) note(`agent ${lease.agentId} does not know its lease ${lease.id}`);
     if (lease.status !== 'active' || lease.endedAtMs !== null) note(`live lease ${lease.id} is ${lease.status}`);
     if (lease.fencingToken > state.lastFence) note(`token ${lease.fencingToken} above the shard’s last, ${state.lastFence}`);
-    if (lease.kind === 'dispatched' && state.tasks.get(lease.taskId ?? '')?.allocationId !== lease.id)
+    if (lease.kind === 'dispatched' && lease.loan === undefined && state.tasks.get(lease.taskId ?? '')?.allocationId !== lease.id)
       note(`dispatched lease ${lease.id} without its task`);
   }
+  checkLoans(state, note);
   for (const agent of state.agents.values()) {
     const { id, lifecycle, spec } = agent.record;
     const slots = used.get(id) ?? 0;
@@ -75,6 +77,29 @@ function checkLeases(state: PoolState, note: Note): void {
     if (agent.record.removeWhenFree && agent.leases.size === 0) note(`agent ${id} should have left`);
   }
 }
+
+/** Loans of both sides stand where their records say. */
+function checkLoans(state: PoolState, note: Note): void {
+  const held = new Set<string>();
+  for (const lease of state.leases.values()) {
+    if (lease.loan === undefined || lease.taskId === null) continue;
+    held.add(lease.id);
+    if (state.loanTokens.get(lease.fencingToken) !== lease.id) note(`loan ${lease.id} is not found by its token`);
+    if (lease.taskId.startsWith(prefixOf(state))) note(`loan ${lease.id} is for a task of this shard`);
+    if (lease.loan.returned !== null) note(`live loan ${lease.id} was taken back`);
+  }
+  same('loans', new Set(state.loans.keys()), held, note);
+  same('tokens of loans', new Set(state.loanTokens.values()), held, note);
+  for (const lease of state.returns.values()) {
+    if (lease.status === 'active' || lease.endedAtMs !== null || lease.loan?.returned == null)
+      note(`loan ${lease.id} was not taken back`);
+    if (state.leases.has(lease.id)) note(`loan ${lease.id} was taken back and lives`);
+  }
+  const lent = [...state.tasks.values()].filter((task) => task.loan !== undefined).map((task) => task.id);
+  same('lent tasks', new Set(state.lent.keys()), new Set(lent), note);
+}
+
+const prefixOf = ({ home }: PoolState): string => `tsk.${home.region}.${home.pool}.${home.shard}.`;
 
 /** What was due by now has been done, as long as it is less than one step does. */
 function checkDue(state: PoolState, nowMs: number, note: Note): void {
@@ -115,15 +140,16 @@ function checkTasks(state: PoolState, note: Note): void {
     if (task.attempts > task.maxAttempts || task.attempts < 0) note(`task ${task.id} has ${task.attempts} attempts`);
     for (const id of task.waitsFor) {
       if (state.dependents.get(id)?.has(task.id) !== true) note(`nobody tells task ${task.id} of ${id}`);
-      if (id.startsWith(`tsk.${state.home.region}.${state.home.pool}.${state.home.shard}.`) && !state.tasks.has(id))
-        note(`task ${task.id} waits for ${id}, which has ended`);
+      if (id.startsWith(prefixOf(state)) && !state.tasks.has(id)) note(`task ${task.id} waits for ${id}, which has ended`);
     }
     if (task.status === 'queued') {
       if (task.allocationId !== null || task.agentId !== null) note(`queued task ${task.id} is held`);
       if (isReady(task) && !isGated(state, task)) waiting.add(task.id);
     } else if (task.status === 'assigned' || task.status === 'running') {
       const lease = state.leases.get(task.allocationId ?? '');
-      if (lease === undefined) note(`task ${task.id} is ${task.status} without a live lease`);
+      if (task.loan !== undefined) {
+        if (lease !== undefined) note(`task ${task.id} is lent and held here`);
+      } else if (lease === undefined) note(`task ${task.id} is ${task.status} without a live lease`);
       else if (lease.taskId !== task.id || lease.fencingToken !== task.fencingToken || lease.agentId !== task.agentId)
         note(`task ${task.id} and its lease disagree`);
     } else note(`live task ${task.id} is ${task.status}`);
@@ -261,7 +287,12 @@ function checkAlarm(state: PoolState, look: Look, note: Note): void {
   const by = (what: string, atMs: number | null): void => {
     if (atMs !== null && alarmMs > atMs) note(`the alarm at ${alarmMs} is too late for ${what} at ${atMs}`);
   };
-  for (const lease of state.leases.values()) by(`lease ${lease.id}`, lease.expiresAtMs);
+  for (const lease of state.leases.values()) if (!state.spoken.has(lease.id)) by(`lease ${lease.id}`, lease.expiresAtMs);
+  for (const [id, lent] of state.lent)
+    by(`lent task ${id}`, Math.min(lent.heardAtMs + LIMITS.lostAfterMs, state.tasks.get(id)?.loan?.timeoutAtMs ?? 0));
+  if (state.loans.size > 0) by('the word to the homes of loans', look.latestMs + LIMITS.loanBeatMs);
+  if (state.returns.size > 0) by('the return of loans', look.latestMs + LIMITS.loanRetryMs);
+  if (hasSiblings(state) && state.queue.size > 0) by('the question to siblings', look.latestMs + LIMITS.borrowEveryMs);
   for (const waiter of state.waiters.values()) by(`waiter ${waiter.id}`, waiter.endsAtMs);
   if (state.revocations.size > 0) by('a revocation', look.latestMs + LIMITS.revokeResumeMs);
   for (const task of state.tasks.values()) {

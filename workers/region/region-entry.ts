@@ -31,7 +31,7 @@ import { isOverloaded, orOverloaded, overloaded } from './faults.ts';
 import { listShards } from './lists.ts';
 import { purgeFleet } from './purge.ts';
 import { findRoute, onAllShards, readById, type RegionPorts } from './region.ts';
-import { callerAt } from './lease-quota.ts';
+import { callerAt } from '../../durable-objects/lib/lease-quota.ts';
 import { revokeInRegion } from './revoke.ts';
 import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';

@@ -29,6 +29,7 @@ export const configOf = (route: LiveRoute, shard: number): ShardConfig => ({
   version: route.version,
   maxAgents: route.shares[shard] ?? 0,
   priority: route.priority,
+  shards: route.shards,
 });
 
 export async function findRoute(ports: RegionPorts, fleet: string, pool: string): Promise<LiveRoute | null> {

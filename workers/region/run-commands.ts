@@ -5,7 +5,7 @@ import { regionFull } from '../../durable-objects/registry/core/admission.ts';
 import { poolNotFound } from '../../durable-objects/registry/core/pools.ts';
 import { subjectOf } from './command-id.ts';
 import { executeOnShards, type Shards } from './execute.ts';
-import { callerAt } from './lease-quota.ts';
+import { callerAt } from '../../durable-objects/lib/lease-quota.ts';
 import type { LiveRoute } from './placement.ts';
 import { configOf, findRoute, type RegionPorts } from './region.ts';
 

@@ -174,7 +174,7 @@ class AgentRunner {
     const link: Link =
       mode === 'poll'
         ? new PollLink(http, agent, events, () => tasks, emit)
-        : new SessionLink(http, agent, events, this.#emitReady(agent));
+        : new SessionLink(http, agent, events, this.#emitReady(agent), () => tasks.size > 0);
     this.#current = { agent, link, tasks };
     emit({ type: 'registered', agentId: agent.id, region: agent.region });
     if (mode === 'poll') this.#resolveReady({ id: agent.id, region: agent.region });

@@ -20,6 +20,8 @@ import type { Ack, AgentEvent, Failure, Link, LinkEnd, LinkEvents } from './type
 const WELCOME_TIMEOUT_MS = 10_000;
 const RECONNECT_BASE_MS = 200;
 const RECONNECT_CAP_MS = 10_000;
+/** Who holds work must be back before the fleet gives it away; this leaves time for a second try. */
+const RECONNECT_HOLDING_MS = 2_000;
 /** Two pings and a half without an answer. */
 const MISSED_PINGS = 2.5;
 /** A session may outlast its token; a beat now and then brings the next one while there is time. */
@@ -43,8 +45,18 @@ export class SessionLink implements Link {
   #welcomed = false;
   #guard: ReturnType<typeof setTimeout> | null = null;
   #pingMs: number = LIMITS.heartbeatIntervalMs;
+  /** How long the fleet asks us to spread our return over. */
+  #spreadMs = 0;
+  readonly #isHolding: () => boolean;
 
-  constructor(http: HttpClient, agent: RegisteredAgent, events: LinkEvents, emit: (event: AgentEvent) => void) {
+  constructor(
+    http: HttpClient,
+    agent: Pick<RegisteredAgent, 'id' | 'token'>,
+    events: LinkEvents,
+    emit: (event: AgentEvent) => void,
+    isHolding: () => boolean = () => false,
+  ) {
+    this.#isHolding = isHolding;
     this.#http = http;
     this.#agentId = agent.id;
     this.#token = agent.token;
@@ -62,7 +74,9 @@ export class SessionLink implements Link {
         failures = close.welcomed ? 1 : failures + 1;
         const end = await this.#judge(close);
         if (end !== null) return end;
-        const retryInMs = backoffMs(failures, Math.random(), RECONNECT_BASE_MS, RECONNECT_CAP_MS);
+        const retryInMs = close.welcomed
+          ? Math.round(Math.random() * this.#returnWithinMs())
+          : backoffMs(failures, Math.random(), RECONNECT_BASE_MS, RECONNECT_CAP_MS);
         this.#emit({ type: 'disconnected', reason: close.reason || `code ${close.code}`, retryInMs });
         await sleep(retryInMs, this.#stop.signal).catch(() => undefined);
       }
@@ -71,6 +85,11 @@ export class SessionLink implements Link {
       clearInterval(renewing);
       this.#disarm();
     }
+  }
+
+  #returnWithinMs(): number {
+    const spreadMs = Math.max(RECONNECT_BASE_MS, this.#spreadMs);
+    return this.#isHolding() ? Math.min(RECONNECT_HOLDING_MS, spreadMs) : spreadMs;
   }
 
   quiesce(): void {
@@ -167,6 +186,7 @@ export class SessionLink implements Link {
     this.#disarm();
     this.#welcomed = true;
     this.#pingMs = frame.pingIntervalMs;
+    this.#spreadMs = frame.reconnectWithinMs ?? 0;
     if (frame.token !== undefined) this.#token = frame.token;
     this.#emit({ type: 'connected', agentId: this.#agentId });
     this.#events.held(frame.held);

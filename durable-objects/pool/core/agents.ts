@@ -148,8 +148,9 @@ export function heartbeat(step: Step, command: PoolCommandOf<'heartbeat'>): Resu
 function cancelled(step: Step, agent: LiveAgent): string[] {
   const ids: string[] = [];
   for (const leaseId of agent.leases) {
-    const taskId = step.state.leases.get(leaseId)?.taskId;
-    if (taskId !== undefined && taskId !== null && step.state.tasks.get(taskId)?.cancelDueAtMs != null) ids.push(taskId);
+    const lease = step.state.leases.get(leaseId);
+    if (lease === undefined || lease.taskId === null) continue;
+    if (lease.loan?.cancelRequested === true || step.state.tasks.get(lease.taskId)?.cancelDueAtMs != null) ids.push(lease.taskId);
   }
   return ids;
 }

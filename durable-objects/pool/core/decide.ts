@@ -6,6 +6,8 @@ import { deregisterAgent, drainAgent, heartbeat, quarantineAgent, registerAgent 
 import { allocate, release, renew } from './allocations.ts';
 import { settle } from './dispatch.ts';
 import { runDue, trimTimers } from './due.ts';
+import { armBorrow } from './lent.ts';
+import { armLoanBeat } from './loans.ts';
 import { armSweep, judgeOverdue, touch } from './liveness.ts';
 import { revokeLeases } from './revocations.ts';
 import type { Step } from './step.ts';
@@ -29,6 +31,8 @@ export function within<T>(step: Step, change: () => T): T {
   const result = change();
   settle(step);
   armSweep(step);
+  armLoanBeat(step);
+  armBorrow(step);
   trimTimers(step.state);
   return result;
 }

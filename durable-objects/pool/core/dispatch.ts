@@ -50,6 +50,7 @@ function serveBest(step: Step, arrived: Set<DemandGroup>, freed: readonly LiveAg
     }
     if (best === undefined) return;
     if (serve(step, best.entry)) continue;
+    if (arrived.has(best.group)) step.came = true;
     arrived.delete(best.group);
     fitting.delete(best.group);
   }

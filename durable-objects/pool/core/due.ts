@@ -2,6 +2,8 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { endLease, extendDispatched, removeAgent } from './leases.ts';
 import { aliveAsOfMs, lose, revokeAll, suspectDue, sweep } from './liveness.ts';
 import { withdrawWaiter } from './polls.ts';
+import { lentDue } from './lent.ts';
+import { loanDue } from './loans.ts';
 import type { LeaseRecord } from './records.ts';
 import { advance } from './revocations.ts';
 import type { Step } from './step.ts';
@@ -12,6 +14,11 @@ import type { Timer } from './timers.ts';
 
 /** Timers handled in one step; the alarm comes back at once for the rest. Bounds the length of one transaction. */
 export const DUE_PER_STEP = 500;
+
+/** What the agent of a loan has just said is with the loan's home for some milliseconds; then the loan is judged. */
+const SPOKEN_MS = 50;
+/** A home that takes longer is treated as one that was not asked. */
+const SPOKEN_MS_MAX = 2_000;
 
 /** Stale timers that are not worth the trimming. */
 const STALE_TIMERS_MAX = 1_024;
@@ -41,6 +48,12 @@ function isLive(state: PoolState, timer: Timer): boolean {
     }
     case 'revocation':
       return state.revocations.has(Number(timer.id));
+    case 'loanDue':
+      return state.lent.get(timer.id)?.dueAtMs === timer.atMs;
+    case 'loanBeat':
+      return state.loanBeatAtMs === timer.atMs;
+    case 'borrow':
+      return state.borrowAtMs === timer.atMs;
     case 'sweep':
       return true;
     case 'prune':
@@ -136,6 +149,17 @@ function fire(step: Step, timer: Timer): void {
       if (advance(step, revocation, LIMITS.revokeStep).more) state.timers.push({ ...timer, atMs: step.nowMs + 1 });
       return;
     }
+    case 'loanDue':
+      lentDue(step, timer.id);
+      return;
+    case 'loanBeat':
+      state.loanBeatAtMs = null;
+      if (state.loans.size > 0 || state.returns.size > 0) step.effects.push({ type: 'loanNews', all: true });
+      return;
+    case 'borrow':
+      state.borrowAtMs = null;
+      if (state.queue.size > 0) step.effects.push({ type: 'borrow' });
+      return;
     case 'sweep':
       state.sweepArmed = false;
       sweep(step);
@@ -155,6 +179,12 @@ function leaseDue(step: Step, lease: LeaseRecord): void {
     endLease(step, lease, 'expired');
     return;
   }
+  const spokenAtMs = step.state.spoken.get(lease.id);
+  if (spokenAtMs !== undefined && Math.abs(step.nowMs - spokenAtMs) < SPOKEN_MS_MAX) {
+    again(step.nowMs + SPOKEN_MS);
+    return;
+  }
+  if (loanDue(step, lease)) return;
   const agent = step.state.agents.get(lease.agentId);
   if (agent === undefined) throw new Error('a dispatched lease without its agent');
   if (lease.timeoutAtMs !== null && lease.timeoutAtMs <= step.nowMs) {

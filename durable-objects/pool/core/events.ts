@@ -1,6 +1,8 @@
 import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { RevokedLease } from '../../../shared/schemas/agents.ts';
+import type { LoanReturn, LoanTerms } from '../../../shared/loan-rpc.ts';
+import type { AllocationView } from '../../../shared/rpc.ts';
 import type { Waiter } from './state.ts';
 import type { AgentRecord, BlobKind, Lifecycle, LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
 
@@ -36,6 +38,17 @@ export type PoolEvent =
       readonly status: 'released' | 'expired' | 'revoked';
       readonly atMs: number;
     }
+  | {
+      readonly type: 'loanHeld';
+      readonly leaseId: string;
+      readonly terms: LoanTerms;
+      readonly expiresAtMs: number;
+      readonly atMs: number;
+    }
+  | { readonly type: 'loanCancelRequested'; readonly leaseId: string }
+  | { readonly type: 'loanCheckpointed'; readonly leaseId: string; readonly checkpoint: JsonText }
+  | { readonly type: 'loanReturning'; readonly lease: LeaseRecord; readonly returned: LoanReturn }
+  | { readonly type: 'loanReturned'; readonly leaseId: string; readonly atMs: number }
   | { readonly type: 'taskSubmitted'; readonly task: TaskRecord; readonly payload: JsonText }
   | {
       readonly type: 'taskAssigned';
@@ -44,6 +57,17 @@ export type PoolEvent =
       readonly agentId: string;
       readonly fencingToken: number;
     }
+  | {
+      readonly type: 'taskLent';
+      readonly taskId: string;
+      readonly leaseId: string;
+      readonly agentId: string;
+      readonly fencingToken: number;
+      readonly shard: number;
+      readonly timeoutAtMs: number;
+      readonly atMs: number;
+    }
+  | { readonly type: 'taskLoanConfirmed'; readonly taskId: string }
   | { readonly type: 'taskStarted'; readonly taskId: string; readonly atMs: number }
   | { readonly type: 'taskProgressed'; readonly taskId: string; readonly blobs: Readonly<Partial<Record<BlobKind, JsonText>>> }
   | { readonly type: 'taskDependencyMet'; readonly taskId: string; readonly dependencyId: string; readonly atMs: number }
@@ -63,6 +87,8 @@ export type PoolEvent =
       readonly atMs: number;
       readonly error: TaskError | null;
       readonly result?: JsonText;
+      /** Ended under a loan and not by its holder, whose token is worth nothing from here. */
+      readonly fenced?: true;
     }
   | { readonly type: 'revocationBegun'; readonly revocation: RevocationRecord; readonly why: string }
   | {
@@ -72,7 +98,13 @@ export type PoolEvent =
       /** Null while there is more to revoke. */
       readonly endedAtMs: number | null;
     }
-  | { readonly type: 'configured'; readonly version: number; readonly maxAgents: number; readonly priority: number };
+  | {
+      readonly type: 'configured';
+      readonly version: number;
+      readonly maxAgents: number;
+      readonly priority: number;
+      readonly shards?: number;
+    };
 
 /** What the shell does after the commit. */
 export type Effect =
@@ -90,9 +122,33 @@ export type Effect =
   | { readonly type: 'closeSession'; readonly agentId: string; readonly code: number; readonly reason: string }
   | { readonly type: 'waiterGranted'; readonly waiter: Waiter; readonly leaseIds: readonly string[] }
   | { readonly type: 'waiterTimedOut'; readonly waiter: Waiter; readonly atQuota: boolean }
+  | { readonly type: 'waiterServed'; readonly waiter: Waiter; readonly views: readonly AllocationView[] }
   | { readonly type: 'pollReady'; readonly agentId: string }
   | { readonly type: 'taskEnded'; readonly taskId: string }
-  | { readonly type: 'watch'; readonly dependencyId: string };
+  | { readonly type: 'watch'; readonly dependencyId: string }
+  | LoanEffect;
+
+/** What shards of a pool tell each other. All of it is said again by a timer until it is answered, or heals by itself. */
+export type LoanEffect =
+  /** Something waits that nobody here can take. */
+  | { readonly type: 'borrow' }
+  | {
+      readonly type: 'confirmLoans';
+      readonly shard: number;
+      readonly taskIds: readonly string[];
+      readonly unused: readonly string[];
+    }
+  /** `all`: every loan; otherwise those that were taken back. */
+  | { readonly type: 'loanNews'; readonly all: boolean }
+  | {
+      readonly type: 'loanOrder';
+      readonly shard: number;
+      readonly allocationId: string;
+      readonly over: boolean;
+      readonly reason: string;
+      readonly graceMs: number;
+    }
+  | { readonly type: 'hasRoom'; readonly shard: number };
 
 /** The thing an event is about, for the audit row. */
 export function subjectOf(event: PoolEvent): string {
@@ -107,10 +163,18 @@ export function subjectOf(event: PoolEvent): string {
     case 'leaseExtended':
     case 'leaseAccepted':
     case 'leaseEnded':
+    case 'loanHeld':
+    case 'loanCancelRequested':
+    case 'loanCheckpointed':
+    case 'loanReturned':
       return event.leaseId;
+    case 'loanReturning':
+      return event.lease.id;
     case 'taskSubmitted':
       return event.task.id;
     case 'taskAssigned':
+    case 'taskLent':
+    case 'taskLoanConfirmed':
     case 'taskStarted':
     case 'taskProgressed':
     case 'taskDependencyMet':

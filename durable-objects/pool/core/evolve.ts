@@ -1,8 +1,10 @@
 import { LIMITS } from '../../../shared/limits.ts';
 import type { Changes } from './changes.ts';
+import type { JsonText } from '../../../shared/schemas/common.ts';
 import { entryOfTask } from './demand.ts';
 import type { PoolEvent } from './events.ts';
 import type { AgentRecord, LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
+import { addLent, addLoan } from './loan-ends.ts';
 import type { LiveAgent } from './live-agent.ts';
 import { reindex, type PoolState } from './state.ts';
 
@@ -55,7 +57,11 @@ export function evolve(state: PoolState, event: PoolEvent, changes: Changes): vo
       lease.endedAtMs = event.atMs;
       state.leases.delete(lease.id);
       state.leaseDueMs.delete(lease.id);
+      state.loans.delete(lease.id);
+      state.loanTokens.delete(lease.fencingToken);
+      state.spoken.delete(lease.id);
       changes.leases.set(lease.id, lease);
+      if (lease.loan !== undefined && lease.taskId !== null) setLoanBlobs(changes, lease.taskId, null, null);
       const agent = state.agents.get(lease.agentId);
       if (agent?.leases.delete(lease.id) === true) {
         agent.slotsUsed -= lease.slots;
@@ -84,8 +90,53 @@ export function evolve(state: PoolState, event: PoolEvent, changes: Changes): vo
       changes.revocations.set(event.epoch, revocation);
       return;
     }
+    case 'loanHeld': {
+      const lease = leaseOf(state, event.leaseId);
+      const { taskId, attempt, timeoutMs, timeoutAtMs, payload, checkpoint } = event.terms;
+      lease.taskId = taskId;
+      lease.timeoutAtMs = timeoutAtMs;
+      lease.expiresAtMs = event.expiresAtMs;
+      lease.loan = { attempt, timeoutMs, cancelRequested: false, returned: null };
+      addLoan(state, lease, event.atMs);
+      armLease(state, lease.id, lease.expiresAtMs);
+      changes.leases.set(lease.id, lease);
+      setLoanBlobs(changes, taskId, payload, checkpoint ?? null);
+      return;
+    }
+    case 'loanCancelRequested': {
+      const lease = leaseOf(state, event.leaseId);
+      if (lease.loan !== undefined) lease.loan = { ...lease.loan, cancelRequested: true };
+      changes.leases.set(lease.id, lease);
+      return;
+    }
+    case 'loanCheckpointed': {
+      const { taskId } = leaseOf(state, event.leaseId);
+      if (taskId !== null) changes.blobs.push({ taskId, kind: 'checkpoint', json: event.checkpoint });
+      return;
+    }
+    case 'loanReturning': {
+      const { lease, returned } = event;
+      lease.endedAtMs = null;
+      if (lease.loan !== undefined) lease.loan = { ...lease.loan, returned };
+      state.returns.set(lease.id, lease);
+      changes.leases.set(lease.id, lease);
+      return;
+    }
+    case 'loanReturned': {
+      const lease = state.returns.get(event.leaseId);
+      if (lease === undefined) throw new Error(`event for a loan that was not taken back: ${event.leaseId}`);
+      lease.endedAtMs = event.atMs;
+      state.returns.delete(lease.id);
+      changes.leases.set(lease.id, lease);
+      return;
+    }
     case 'configured':
-      state.config = { version: event.version, maxAgents: event.maxAgents, priority: event.priority };
+      state.config = {
+        version: event.version,
+        maxAgents: event.maxAgents,
+        priority: event.priority,
+        ...(event.shards === undefined ? {} : { shards: event.shards }),
+      };
       changes.config = state.config;
       return;
     default:
@@ -115,6 +166,22 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.allocationId = event.leaseId;
       task.fencingToken = event.fencingToken;
       break;
+    case 'taskLent':
+      state.queue.serve(task.id);
+      task.status = 'assigned';
+      task.attempts += 1;
+      task.agentId = event.agentId;
+      task.allocationId = event.leaseId;
+      task.fencingToken = event.fencingToken;
+      task.loan = { shard: event.shard, timeoutAtMs: event.timeoutAtMs, confirmed: false };
+      state.lastFence = Math.max(state.lastFence, event.fencingToken);
+      addLent(state, task.id, event.atMs, Math.min(event.timeoutAtMs, event.atMs + 2 * LIMITS.loanRetryMs));
+      break;
+    case 'taskLoanConfirmed': {
+      const { loan } = task;
+      if (loan !== undefined) task.loan = { ...loan, confirmed: true };
+      break;
+    }
     case 'taskStarted':
       task.status = 'running';
       task.startedAtMs = event.atMs;
@@ -145,6 +212,7 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.allocationId = null;
       task.notBeforeMs = event.notBeforeMs;
       task.error = event.error;
+      unlend(state, task);
       enqueue(state, task);
       break;
     case 'taskEnded':
@@ -153,6 +221,8 @@ function taskEvent(state: PoolState, event: TaskEvent, changes: Changes): void {
       task.status = event.status;
       task.completedAtMs = event.atMs;
       task.error = event.error;
+      if (event.fenced === true) task.allocationId = null;
+      unlend(state, task);
       leaveGate(state, task);
       for (const id of task.waitsFor) forget(state, task.id, id);
       if (event.result !== undefined) changes.blobs.push({ taskId: task.id, kind: 'result', json: event.result });
@@ -194,6 +264,16 @@ export function addLease(state: PoolState, lease: LeaseRecord): void {
   if (lease.holder != null) state.holdings.granted(lease.holder);
   armLease(state, lease.id, lease.expiresAtMs);
   reindex(state, agent);
+}
+
+function unlend(state: PoolState, task: TaskRecord): void {
+  delete task.loan;
+  state.lent.delete(task.id);
+}
+
+/** The lender's copy of what the agent is to do, as long as it is to do it. */
+function setLoanBlobs(changes: Changes, taskId: string, payload: JsonText | null, checkpoint: JsonText | null): void {
+  changes.blobs.push({ taskId, kind: 'payload', json: payload }, { taskId, kind: 'checkpoint', json: checkpoint });
 }
 
 /** Sets the timer of a lease; an earlier one, if there is one, no longer counts. */

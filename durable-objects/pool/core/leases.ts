@@ -2,8 +2,9 @@ import { err, ok, type Result } from '../../../shared/result.ts';
 import { makeId, parseIdOf } from '../../../shared/ids.ts';
 import { notFound, type FleetError } from '../../../shared/errors.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
-import type { LeaseRecord } from './records.ts';
 import { covers } from './lease-selector.ts';
+import { isOffer } from './loan-ends.ts';
+import type { LeaseRecord, LoanRecord } from './records.ts';
 import type { LiveAgent } from './live-agent.ts';
 import type { PoolState } from './state.ts';
 import type { Step } from './step.ts';
@@ -18,6 +19,9 @@ export interface GrantTerms {
   readonly metadata: JsonText | null;
   /** Subject of the caller that gets it; null with a dispatched one, which is nobody's. */
   readonly holder: string | null;
+  /** The token is above this, too. */
+  readonly fenceAbove?: number;
+  readonly loan?: LoanRecord;
 }
 
 /**
@@ -32,7 +36,7 @@ export function grant(step: Step, agent: LiveAgent, terms: GrantTerms): LeaseRec
     kind: terms.kind,
     taskId: terms.taskId,
     slots: terms.slots,
-    fencingToken: step.state.lastFence + 1,
+    fencingToken: Math.max(step.state.lastFence, terms.fenceAbove ?? 0) + 1,
     grantedAtMs: step.nowMs,
     metadata: terms.metadata,
     holder: terms.holder,
@@ -41,6 +45,7 @@ export function grant(step: Step, agent: LiveAgent, terms: GrantTerms): LeaseRec
     accepted: false,
     status: 'active',
     endedAtMs: null,
+    ...(terms.loan === undefined ? {} : { loan: terms.loan }),
   };
   step.emit({ type: 'leaseGranted', lease });
   return lease;
@@ -79,7 +84,14 @@ export function isBeingRevoked(state: PoolState, lease: LeaseRecord): boolean {
 
 /** Leases of dispatched tasks live with their agent, up to the attempt's timeout. */
 export function extendDispatched(step: Step, lease: LeaseRecord): void {
-  const untilMs = Math.min(step.nowMs + LIMITS.dispatchLeaseMs, lease.timeoutAtMs ?? Number.MAX_SAFE_INTEGER);
+  if (isOffer(lease)) return;
+  // A loan also lives with its home: without a word from there it ends before the home gives the task to another.
+  const heardAtMs = step.state.loans.get(lease.id);
+  const untilMs = Math.min(
+    step.nowMs + LIMITS.dispatchLeaseMs,
+    lease.timeoutAtMs ?? Number.MAX_SAFE_INTEGER,
+    heardAtMs === undefined ? Number.MAX_SAFE_INTEGER : heardAtMs + LIMITS.loanSilentMs,
+  );
   if (untilMs > lease.expiresAtMs) step.emit({ type: 'leaseExtended', leaseId: lease.id, expiresAtMs: untilMs });
 }
 

@@ -12,7 +12,7 @@ import type { Step } from './step.ts';
 export function unaccepted(step: Step, agent: LiveAgent): string[] {
   return [...agent.leases].filter((id) => {
     const lease = step.state.leases.get(id);
-    return lease?.kind === 'dispatched' && !lease.accepted;
+    return lease?.kind === 'dispatched' && lease.taskId !== null && !lease.accepted;
   });
 }
 

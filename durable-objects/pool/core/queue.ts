@@ -176,6 +176,16 @@ export class WaitQueue {
     return best;
   }
 
+  /** Of these entries those that stand in the queue, the best first, at most `limit`. */
+  best(ids: readonly string[], nowMs: number, limit: number): readonly string[] {
+    const found = ids.flatMap((id) => this.#entries.get(id) ?? []);
+    const candidates = found.map(({ entry, group }) => this.#candidate(entry, group, nowMs));
+    return candidates
+      .toSorted((a, b) => (goesBefore(a, b) ? -1 : 1))
+      .slice(0, limit)
+      .map(({ entry }) => entry.id);
+  }
+
   /** How many entries would be served before this one as things stand, over all demands; 0 = next. */
   position(id: string, nowMs: number): number | null {
     const found = this.#entries.get(id);

@@ -3,6 +3,7 @@ import type { AllocationStatus, Selector } from '../../../shared/schemas/allocat
 import type { Liveness } from '../../../shared/schemas/agents.ts';
 import type { JsonText } from '../../../shared/schemas/common.ts';
 import type { AgentSpec, RevokeTerms } from '../../../shared/rpc.ts';
+import type { LoanReturn } from '../../../shared/loan-rpc.ts';
 
 /** What an agent may be asked to do. `offline`: lost, kept for a while so that it can be seen and can come back. */
 export type Lifecycle = 'starting' | 'ready' | 'draining' | 'quarantined' | 'offline';
@@ -34,7 +35,7 @@ export interface LeaseRecord {
   readonly id: string;
   readonly agentId: string;
   readonly kind: 'direct' | 'dispatched';
-  readonly taskId: string | null;
+  taskId: string | null;
   readonly slots: number;
   readonly fencingToken: number;
   readonly grantedAtMs: number;
@@ -43,11 +44,31 @@ export interface LeaseRecord {
   readonly holder?: string | null;
   expiresAtMs: number;
   /** Dispatched only: the attempt ends here whatever the agent says. */
-  readonly timeoutAtMs: number | null;
+  timeoutAtMs: number | null;
   /** Dispatched only: the agent has shown that it took the task. */
   accepted: boolean;
   status: AllocationStatus;
+  /** A loan that was taken back has ended when its home knows: until then it is kept as one that has not. */
   endedAtMs: number | null;
+  /** Dispatched for a task of a sibling shard. Without a task it is an offer still. */
+  loan?: LoanRecord;
+}
+
+/** The lender's side of a loan. */
+export interface LoanRecord {
+  readonly attempt: number;
+  readonly timeoutMs: number;
+  readonly cancelRequested: boolean;
+  /** Taken back, and the home has not said that it knows. */
+  readonly returned: LoanReturn | null;
+}
+
+/** The home's side of a loan. */
+export interface LentRecord {
+  readonly shard: number;
+  readonly timeoutAtMs: number;
+  /** The lender has said that the agent has the task. */
+  readonly confirmed: boolean;
 }
 
 /** A task as stored; payload, result, progress and checkpoint are blobs beside it and never in memory for long. */
@@ -83,6 +104,8 @@ export interface TaskRecord {
   completedAtMs: number | null;
   cancelDueAtMs: number | null;
   error: TaskError | null;
+  /** The attempt is under way with an agent of a sibling shard; agent, allocation and token are that shard's. */
+  loan?: LentRecord;
 }
 
 export type BlobKind = 'payload' | 'result' | 'progress' | 'checkpoint';

@@ -5,6 +5,7 @@ import type { RevokedLease } from '../../../shared/schemas/agents.ts';
 import { covers, coversAgent, isOfAgents } from './lease-selector.ts';
 import { endLease } from './leases.ts';
 import { takeOut } from './liveness.ts';
+import { returnLoan } from './loan-ends.ts';
 import type { LiveAgent } from './live-agent.ts';
 import type { LeaseRecord, RevocationRecord } from './records.ts';
 import type { PoolState } from './state.ts';
@@ -137,6 +138,11 @@ function endRevoked(step: Step, lease: LeaseRecord, { reason, tasks }: RevokeTer
   if (task !== undefined && tasks === 'cancel')
     step.emit({ type: 'taskEnded', taskId: task.id, status: 'cancelled', atMs: step.nowMs, error });
   endLease(step, lease, 'revoked');
+  if (lease.loan !== undefined && lease.taskId !== null) {
+    // The task is a sibling's; it hears of it until it has answered.
+    returnLoan(step, lease, { ...error, counted: false, backoff: false, ...(tasks === 'cancel' ? { cancel: true } : {}) });
+    return tasks === 'cancel' ? 'cancelled' : 'requeued';
+  }
   if (task === undefined) return null;
   if (tasks === 'cancel') return 'cancelled';
   // Not the task's doing: the attempt is given back. One that was asked to stop ends here.

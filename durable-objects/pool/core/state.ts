@@ -46,6 +46,19 @@ export interface PoolState {
   readonly queue: WaitQueue;
   /** Concurrency keys; a task that waits at its gate is queued, but not in the wait queue. */
   readonly gates: Gates;
+  /** Lender: loans whose agent has the task, and when their home was last heard of. */
+  readonly loans: Map<string, number>;
+  /** Lender: token → loan. */
+  readonly loanTokens: Map<number, string>;
+  /** Lender: loans that were taken back and whose home has not answered yet. */
+  readonly returns: Map<string, LeaseRecord>;
+  /** Lender: loans of which the agent has said something that its home is deciding, and since when; memory only. */
+  readonly spoken: Map<string, number>;
+  /** Home: tasks with an agent of a sibling, when that was last heard of, and the one timer of each that counts. */
+  readonly lent: Map<string, { heardAtMs: number; dueAtMs: number }>;
+  /** The one timer of each kind that counts, or null. */
+  borrowAtMs: number | null;
+  loanBeatAtMs: number | null;
   /** Task → tasks of this shard that wait for its success. */
   readonly dependents: Map<string, Set<string>>;
   /** Tasks that a gate has just let into the queue; drained by the step that caused it. */
@@ -88,6 +101,13 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     taskReady: new AgentIndex(),
     queue: new WaitQueue(),
     gates: new Gates(),
+    loans: new Map(),
+    loanTokens: new Map(),
+    returns: new Map(),
+    spoken: new Map(),
+    lent: new Map(),
+    borrowAtMs: null,
+    loanBeatAtMs: null,
     dependents: new Map(),
     letIn: new Set(),
     timers: new TimerHeap(),
@@ -113,6 +133,9 @@ export function statusOf(agent: LiveAgent): AgentStatus {
   if (agent.slotsUsed > 0) return 'busy';
   return record.lifecycle === 'starting' ? 'starting' : 'idle';
 }
+
+/** Whether the pool has other shards, which may have agents for what waits here. */
+export const hasSiblings = (state: PoolState): boolean => (state.config.shards ?? 1) > 1;
 
 /** Everything that waits here, also behind a delay, a backoff, a concurrency limit or another task. */
 export const waitingCount = (state: PoolState): number => state.taskCounts.queued + state.waiters.size;

@@ -42,6 +42,10 @@ export class Step {
   readonly ended = new Map<string, TaskStatus>();
   /** Old rows may be removed now; the shell does it, since ended things are not in memory. */
   pruneDue = false;
+  /** Something has come into the queue that was not served at once. */
+  came = false;
+  /** The sibling's live lease under which the command is said. */
+  loanId: string | null = null;
   readonly state: PoolState;
   readonly ctx: Context;
   readonly caller: Caller | null;
@@ -81,7 +85,8 @@ export class Step {
     this.state.letIn.clear();
   }
 
-  emit(event: PoolEvent): void {
+  emit(asked: PoolEvent): void {
+    const event = this.#fence(asked);
     evolve(this.state, event, this.changes);
     this.events.push(event);
     this.welcome();
@@ -92,5 +97,22 @@ export class Step {
       if (this.state.dependents.has(event.taskId)) this.ended.set(event.taskId, event.status);
     } else if (event.type === 'taskSubmitted' && event.task.notBeforeMs === 0) this.arrived.add(event.task.id);
     else if (event.type === 'taskRequeued' && event.notBeforeMs === 0) this.arrived.add(event.taskId);
+  }
+
+  /** A lent task that leaves its lender otherwise than by the lender's word: the holder is fenced, the lender told. */
+  #fence(event: PoolEvent): PoolEvent {
+    if (event.type !== 'taskEnded' && event.type !== 'taskRequeued' && event.type !== 'taskCancelRequested') return event;
+    const { loan, allocationId } = this.state.tasks.get(event.taskId) ?? {};
+    if (loan === undefined || allocationId == null || allocationId === this.loanId) return event;
+    const over = event.type !== 'taskCancelRequested';
+    this.effects.push({
+      type: 'loanOrder',
+      shard: loan.shard,
+      allocationId,
+      over,
+      reason: over ? (event.error?.code ?? 'cancelled') : 'cancelled by its owner',
+      graceMs: over ? 0 : Math.max(0, event.dueAtMs - this.nowMs),
+    });
+    return event.type === 'taskEnded' ? { ...event, fenced: true } : event;
   }
 }

@@ -1,5 +1,6 @@
 import type { TaskError, Retry } from '../../../shared/schemas/tasks.ts';
-import type { LeaseRecord } from './records.ts';
+import { returnLoan } from './loan-ends.ts';
+import type { LeaseRecord, TaskRecord } from './records.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -18,8 +19,22 @@ export function loseAttempt(
   error: TaskError,
   how: { readonly counted: boolean; readonly backoff: boolean },
 ): void {
+  if (lease.loan !== undefined) {
+    returnLoan(step, lease, { ...error, ...how });
+    return;
+  }
   const task = lease.taskId === null ? undefined : step.state.tasks.get(lease.taskId);
   if (task === undefined || task.allocationId !== lease.id) return;
+  attemptLost(step, task, error, how);
+}
+
+/** The present attempt of a task is over without a result. */
+export function attemptLost(
+  step: Step,
+  task: TaskRecord,
+  error: TaskError,
+  how: { readonly counted: boolean; readonly backoff: boolean },
+): void {
   if (task.cancelDueAtMs !== null) {
     step.emit({ type: 'taskEnded', taskId: task.id, status: 'cancelled', atMs: step.nowMs, error: null });
     return;

@@ -13,7 +13,7 @@ import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './recor
 import { classFits, explain } from './selection.ts';
 import { waitingCount, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
-import { loseAttempt } from './task-attempts.ts';
+import { attemptLost } from './task-attempts.ts';
 import { taskView } from './views.ts';
 
 /** Accepts a task into the queue. `needsAgent` refuses where no live agent could ever take it, so that the router tries elsewhere. */
@@ -131,7 +131,8 @@ function findTask(step: Step, taskId: string): TaskRecord | null {
 
 interface Held {
   readonly task: TaskRecord;
-  readonly lease: LeaseRecord;
+  /** Null when an agent of a sibling holds the task: the lease is there. */
+  readonly lease: LeaseRecord | null;
 }
 
 /**
@@ -152,6 +153,14 @@ function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held
     if (findLease(step, task.allocationId)?.status !== 'revoked') return ok({ ended: task });
     return err({ kind: 'lease_superseded', detail: 'The lease was revoked before the task ended. Drop the work.' });
   }
+  if (task.loan !== undefined) {
+    // The lender has looked at its lease first; what does not come through it is not under that lease.
+    if (step.loanId !== task.allocationId)
+      return err({ kind: 'lease_superseded', detail: 'The shard of the agent no longer holds this lease. Drop the work.' });
+    if (task.loan.timeoutAtMs <= step.nowMs)
+      return err({ kind: 'lease_expired', detail: 'The lease ended before this call. Drop the work.' });
+    return ok({ task, lease: null });
+  }
   const lease = step.state.leases.get(task.allocationId);
   if (lease === undefined || isBeingRevoked(step.state, lease))
     return err({ kind: 'lease_superseded', detail: 'The task is no longer held under this lease. Drop the work.' });
@@ -161,9 +170,11 @@ function holdTask(step: Step, taskId: string, fencingToken: number): Result<Held
 }
 
 function start(step: Step, { task, lease }: Held): void {
-  const agent = step.state.agents.get(lease.agentId);
-  if (agent !== undefined) notZombie(step, agent);
-  if (!lease.accepted) step.emit({ type: 'leaseAccepted', leaseId: lease.id });
+  if (lease !== null) {
+    const agent = step.state.agents.get(lease.agentId);
+    if (agent !== undefined) notZombie(step, agent);
+    if (!lease.accepted) step.emit({ type: 'leaseAccepted', leaseId: lease.id });
+  }
   if (task.status === 'assigned') step.emit({ type: 'taskStarted', taskId: task.id, atMs: step.nowMs });
 }
 
@@ -180,7 +191,7 @@ export function completeTask(step: Step, command: PoolCommandOf<'completeTask'>)
   }
   const { task, lease } = held.value;
   start(step, held.value);
-  recordOutcome(step, lease, true, step.nowMs - lease.grantedAtMs);
+  if (lease !== null) recordOutcome(step, lease, true, step.nowMs - lease.grantedAtMs);
   step.emit({
     type: 'taskEnded',
     taskId: task.id,
@@ -189,7 +200,7 @@ export function completeTask(step: Step, command: PoolCommandOf<'completeTask'>)
     error: null,
     ...(command.result === undefined ? {} : { result: command.result }),
   });
-  endLease(step, lease, 'released');
+  if (lease !== null) endLease(step, lease, 'released');
   return ok(taskView(task, step.state.home, command.result === undefined ? {} : { result: command.result }));
 }
 
@@ -205,10 +216,10 @@ export function failTask(step: Step, command: PoolCommandOf<'failTask'>): Result
   }
   const { task, lease } = held.value;
   start(step, held.value);
-  recordOutcome(step, lease, false, step.nowMs - lease.grantedAtMs);
-  if (command.retryable || task.cancelDueAtMs !== null) loseAttempt(step, lease, command.error, { counted: true, backoff: true });
+  if (lease !== null) recordOutcome(step, lease, false, step.nowMs - lease.grantedAtMs);
+  if (command.retryable || task.cancelDueAtMs !== null) attemptLost(step, task, command.error, { counted: true, backoff: true });
   else step.emit({ type: 'taskEnded', taskId: task.id, status: 'failed', atMs: step.nowMs, error: command.error });
-  endLease(step, lease, 'released');
+  if (lease !== null) endLease(step, lease, 'released');
   return ok(taskView(task, step.state.home));
 }
 
@@ -223,8 +234,10 @@ export function progressTask(step: Step, command: PoolCommandOf<'progressTask'>)
   if (command.progress !== undefined) blobs.progress = command.progress;
   if (command.checkpoint !== undefined) blobs.checkpoint = command.checkpoint;
   if (Object.keys(blobs).length > 0) step.emit({ type: 'taskProgressed', taskId: task.id, blobs });
-  extendDispatched(step, lease);
-  return ok({ taskId: task.id, leaseExpiresAtMs: lease.expiresAtMs, cancelRequested: task.cancelDueAtMs !== null });
+  if (lease !== null) extendDispatched(step, lease);
+  const leaseExpiresAtMs =
+    lease?.expiresAtMs ?? Math.min(step.nowMs + LIMITS.loanSilentMs, task.loan?.timeoutAtMs ?? Number.MAX_SAFE_INTEGER);
+  return ok({ taskId: task.id, leaseExpiresAtMs, cancelRequested: task.cancelDueAtMs !== null });
 }
 
 /** A task nobody holds ends at once; a held one is asked to stop, and taken away when it does not. */

@@ -9,6 +9,9 @@ export type TimerKind =
   | 'waiterEnd'
   | 'removeOffline'
   | 'revocation'
+  | 'loanDue'
+  | 'loanBeat'
+  | 'borrow'
   | 'sweep'
   | 'prune';
 

@@ -88,18 +88,19 @@ export function taskView(
 /** What an agent is told to do. */
 export function assignmentView(
   lease: LeaseRecord,
-  task: TaskRecord,
+  taskId: string,
+  work: { readonly attempt: number; readonly timeoutMs: number },
   payload: JsonText,
   checkpoint: JsonText | null,
 ): AssignmentView {
   return {
-    taskId: task.id,
+    taskId,
     allocationId: lease.id,
     fencingToken: lease.fencingToken,
-    attempt: task.attempts,
+    attempt: work.attempt,
     payload,
     leaseExpiresAtMs: lease.expiresAtMs,
-    timeoutMs: task.timeoutMs,
+    timeoutMs: work.timeoutMs,
     ...(checkpoint === null ? {} : { checkpoint }),
   };
 }

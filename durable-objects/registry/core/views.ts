@@ -10,6 +10,7 @@ export const shardConfig = (config: PoolConfig, shard: number): ShardConfig => (
   version: config.version,
   maxAgents: config.shares[shard] ?? 0,
   priority: config.priority,
+  shards: config.shares.length,
 });
 
 export function poolView(config: PoolConfig, counters: Counters, region: string): PoolView {

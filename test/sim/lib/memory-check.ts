@@ -1,12 +1,19 @@
 import type { AgentRecord, LeaseRecord, TaskRecord } from '../../../durable-objects/pool/core/records.ts';
+import type { PoolEngine } from '../../../durable-objects/pool/engine.ts';
 import { must } from './must.ts';
-import type { World } from './world.ts';
+import type { History } from './history.ts';
+import type { SimStorage } from './sim-storage.ts';
 
 /**
  * Memory equals storage: whatever the engine would forget in a crash is what the rules say it may forget. Two fields run
  * ahead of the rows on purpose: the last beat (stored with a later commit), and the end of a delay that is over.
  */
-export function checkMemory(world: World): void {
+export function checkMemory(world: {
+  readonly engine: PoolEngine;
+  readonly storage: SimStorage;
+  readonly history: History;
+  readonly latestMs: number;
+}): void {
   const { state } = world.engine;
   const { rows } = world.storage;
   must(state.agents.size === rows.agents.size, `${state.agents.size} agents in memory, ${rows.agents.size} stored`);

@@ -7,7 +7,7 @@ import { poolViolations } from '../../lib/pool-invariants.ts';
 import { Seeded, SeededUlids } from '../../lib/seeded.ts';
 import { Answers } from './answers.ts';
 import { History } from './history.ts';
-import { must } from './must.ts';
+import { must, Violation } from './must.ts';
 import { checkMemory } from './memory-check.ts';
 import { checkOrder, waitingOf } from './order-check.ts';
 import type { Mutant } from './mutants.ts';
@@ -210,6 +210,12 @@ export class World {
       case 'drain':
       case 'watch':
         return;
+      case 'borrow':
+      case 'confirmLoans':
+      case 'loanNews':
+      case 'loanOrder':
+      case 'hasRoom':
+        throw new Violation(`a shard by itself spoke to a sibling: ${outcome.type}`);
     }
   }
 

@@ -4,7 +4,7 @@ import { err, ok, type Result } from '../../../shared/result.ts';
 import type { FleetError } from '../../../shared/errors.ts';
 import type { AcknowledgedBy, PoolRpc, RevokeTerms, ShardRevocation } from '../../../shared/rpc.ts';
 import type { RegistryApi } from '../../../durable-objects/registry/registry-rpc.ts';
-import { callerAt } from '../../../workers/region/lease-quota.ts';
+import { callerAt } from '../../../durable-objects/lib/lease-quota.ts';
 import type { RegionPorts } from '../../../workers/region/region.ts';
 import { revokeInRegion, type RevokeInput } from '../../../workers/region/revoke.ts';
 import { RouteCache } from '../../../workers/region/route-cache.ts';

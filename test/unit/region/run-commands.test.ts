@@ -134,7 +134,11 @@ describe('a shard', () => {
     w.state.routes = [placementRoute(2, { shares: [7, 3], version: 9, agents: [5, 0] })];
     await w.run([register()]);
     expect(w.state.executed).toEqual([
-      { home: { region: REGION, pool: 'coder', shard: 1 }, config: { version: 9, maxAgents: 3, priority: 5 }, count: 1 },
+      {
+        home: { region: REGION, pool: 'coder', shard: 1 },
+        config: { version: 9, maxAgents: 3, priority: 5, shards: 2 },
+        count: 1,
+      },
     ]);
   });
 

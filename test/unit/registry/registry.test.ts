@@ -68,14 +68,14 @@ describe('a registry over its rows', () => {
       slotsFree: [0, 0, 0, 4],
       inUse: [false, false, false, true],
     });
-    expect(registry.configFor('coder', 3)).toEqual({ version: 2, maxAgents: 0, priority: 5 });
+    expect(registry.configFor('coder', 3)).toEqual({ version: 2, maxAgents: 0, priority: 5, shards: 2 });
   });
 
   it('divides anew what a confirmation frees, and tells again', () => {
     const { registry } = setUp();
     registry.putPool(CALLER, 'coder', { minAgents: 0, maxAgents: 100, priority: 8, shards: 2 }, 1);
     const push = registry.toPush('coder');
-    expect(push).toEqual({ version: 2, shards: new Map([[0, { version: 2, maxAgents: 50, priority: 8 }]]) });
+    expect(push).toEqual({ version: 2, shards: new Map([[0, { version: 2, maxAgents: 50, priority: 8, shards: 2 }]]) });
     expect(registry.confirm('coder', 1, new Map([[0, summaryOf({ idle: 10 })]]))).toBe(false);
     expect(registry.confirm('coder', 2, new Map([[0, summaryOf({ version: 2, idle: 80 })]]))).toBe(true);
     expect(registry.routes()[0]).toMatchObject({ version: 3, shares: [50, 20] });

@@ -595,3 +595,31 @@ describe('the end', () => {
     expect(fake.fleet.to('POST /v1/agents')).toHaveLength(1);
   });
 });
+
+describe('coming back', () => {
+  const retry = () => events.flatMap((event) => (event.type === 'disconnected' ? [event.retryInMs] : []));
+
+  test('an idle agent is back at a random moment of the time that the fleet names', async () => {
+    fake.options = { reconnectWithinMs: 8_000 };
+    run({ handler: () => null });
+    const session = await fake.session(0);
+    await eventually(() => expect(types()).toContain('connected'));
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.75);
+    session.drop();
+    await eventually(() => expect(retry()).toEqual([6_000]));
+    random.mockRestore();
+  });
+
+  test('an agent that holds work is back before the fleet gives it away', async () => {
+    fake.options = { reconnectWithinMs: 8_000 };
+    const work = held();
+    run(work);
+    const session = await fake.session(0);
+    session.send('assign', assignment('tsk.1'));
+    await work.task(0);
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    session.drop();
+    await eventually(() => expect(retry()).toEqual([1_000]));
+    random.mockRestore();
+  });
+});

@@ -11,6 +11,7 @@ export interface SessionOptions {
   readonly ack?: boolean;
   readonly pong?: boolean;
   readonly pingIntervalMs?: number;
+  readonly reconnectWithinMs?: number;
 }
 
 /** One socket of an agent, as the fleet sees it. */
@@ -111,8 +112,12 @@ export class FakeSessions {
         const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(/, ?/);
         const session = new FakeSession(agentId, protocols, webSocket, this.options);
         this.sessions.push(session);
-        const { held = [], token, pingIntervalMs = 2_000 } = this.options;
-        session.send('welcome', { held, pingIntervalMs, ...(token === undefined ? {} : { token }) });
+        const { held = [], token, pingIntervalMs = 2_000, reconnectWithinMs } = this.options;
+        const more = {
+          ...(token === undefined ? {} : { token }),
+          ...(reconnectWithinMs === undefined ? {} : { reconnectWithinMs }),
+        };
+        session.send('welcome', { held, pingIntervalMs, ...more });
       });
     });
   }

@@ -1,5 +1,5 @@
 import type { Caller } from '../../shared/rpc.ts';
-import { hash } from './placement.ts';
+import { hash } from '../../shared/hash.ts';
 
 /**
  * The caller as one shard is to take it: with its part of the lease quota. The parts of a pool's shards add up to the quota,
