@@ -20,6 +20,8 @@ export interface Caller {
   readonly role: Role;
   /** Set exactly when `role` is `agent`. */
   readonly agentId?: string;
+  /** An agent's swarms, as it was registered with them. */
+  readonly swarms?: readonly string[];
   readonly requestId: string;
   /** Id of the token, with a session's upgrade: a session outlives the request that its token was checked for. */
   readonly tokenId?: string;
