@@ -25,7 +25,7 @@ export default defineConfig({
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml', environment: 'eu-west-1' },
             // jurisdiction() throws in the local runtime, so only real deployments apply it.
-            miniflare: { bindings: { APPLY_JURISDICTION: 'false', LOCAL: 'true' } },
+            miniflare: { bindings: { APPLY_JURISDICTION: 'false', LOCAL: 'true', MEMORY_KEYS: `test:${'a'.repeat(43)}=` } },
           }),
         ],
         test: {

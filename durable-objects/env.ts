@@ -1,3 +1,4 @@
+import type { MemoryRpc } from '../shared/memory-rpc.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
@@ -16,4 +17,7 @@ export interface RegionEnv {
   readonly REGION_MAX_AGENTS?: string;
   readonly POOL: DurableObjectNamespace<PoolRpc & Rpc.DurableObjectBranded>;
   readonly REGISTRY: DurableObjectNamespace<RegistryApi & Rpc.DurableObjectBranded>;
+  readonly MEMORY: DurableObjectNamespace<MemoryRpc & Rpc.DurableObjectBranded>;
+  /** Secret of this region: what the data keys of its memories are wrapped under, `id:base64`, the current one first. */
+  readonly MEMORY_KEYS?: string;
 }

@@ -113,7 +113,7 @@ export interface MemoryCommandMap {
   listClaims: [input: { readonly path?: string } & Paging, output: Page<Claim>];
   vote: [input: VoteInput & { readonly taskId: string }, output: Consensus];
   getConsensus: [input: { readonly taskId: string }, output: Consensus];
-  addDependencies: [input: AddDependencies & { readonly lease?: MemoryLease }, output: { readonly added: number }];
+  addDependencies: [input: Omit<AddDependencies, 'lease'> & { readonly lease?: MemoryLease }, output: { readonly added: number }];
   listDependencies: [input: { readonly taskId?: string } & Paging, output: Page<Dependency>];
   createArtifact: [input: CreateArtifact, output: Artifact];
   putChunk: [input: { readonly artifactId: string; readonly number: number; readonly data: ArrayBuffer }, output: Artifact];
@@ -158,16 +158,6 @@ export interface ImportSummary {
 /** RPC methods of MemoryObject. Every call names the object's home: an object never trusts that it was addressed rightly. */
 export interface MemoryRpc {
   execute(fleet: string, home: MemoryHome, caller: Caller, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]>;
-  /** A standard SQLite file with what the caller may read, and nothing else. */
-  exportFile(fleet: string, home: MemoryHome, caller: Caller): Promise<Result<ArrayBuffer, FleetError>>;
-  /** Takes over the entries of a file that `exportFile` made. */
-  importFile(
-    fleet: string,
-    home: MemoryHome,
-    caller: Caller,
-    file: ArrayBuffer,
-    idempotency: IdempotencyRef | null,
-  ): Promise<MemoryImportReply>;
   leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void>;
   /** Removes everything this shard holds. */
   purge(): Promise<void>;

@@ -77,7 +77,13 @@ export class MemoryEngine {
       return requests.map((request) => this.#one(step, request));
     };
     const onlyReads = told.leases === undefined && told.tasks === undefined && requests.every((r) => READS.has(r.command.type));
-    return onlyReads ? run() : this.#storage.transactionSync(run);
+    if (onlyReads) return run();
+    try {
+      return this.#storage.transactionSync(run);
+    } catch (error) {
+      this.#world.vectors.forget();
+      throw error;
+    }
   }
 
   #one(step: Step, request: MemoryRequest): MemoryReply {
@@ -97,7 +103,6 @@ export class MemoryEngine {
   /** A transaction has a savepoint of its own, because it may be undone after it has done something. */
   #decide(step: Step, command: MemoryCommand): Result<MemoryOutput, FleetError> {
     const around: Surroundings = {
-      vectors: this.#world.vectors,
       databaseBytes: this.#storage.sql.databaseSize,
       pendingMetrics: this.#counts,
     };
@@ -105,6 +110,7 @@ export class MemoryEngine {
     try {
       return this.#storage.transactionSync(() => decide(step, command, around));
     } catch (error) {
+      this.#world.vectors.forget();
       if (error instanceof Undo) return err(error.error);
       throw error;
     }
@@ -165,6 +171,7 @@ export class MemoryEngine {
       nowMs: this.#world.nowMs(),
       ulid: this.#world.ulid,
       sha256Hex: this.#world.sha256Hex,
+      vectors: this.#world.vectors,
       count: (metric, by = 1) => void this.#counts.set(metric, (this.#counts.get(metric) ?? 0) + by),
     };
   }

@@ -13,8 +13,8 @@ export const MEMORY_MIGRATIONS: readonly Migration[] = [
          acl_epoch INTEGER NOT NULL, claim_token INTEGER NOT NULL, artifact_bytes INTEGER NOT NULL
        ) STRICT`,
       `INSERT INTO counters VALUES (1, 1, 0, 0, 0, 0, 0)`,
-      // One row: how the swarm wants its votes counted and what it wants indexed.
-      `CREATE TABLE settings (id INTEGER PRIMARY KEY CHECK (id = 1), settings TEXT NOT NULL) STRICT`,
+      // One row: how the swarm wants its votes counted and what it wants indexed; how far a new index has come, or null.
+      `CREATE TABLE settings (id INTEGER PRIMARY KEY CHECK (id = 1), settings TEXT NOT NULL, reindex_after INTEGER) STRICT`,
 
       `CREATE TABLE agents (
          id TEXT PRIMARY KEY, type TEXT NOT NULL, status TEXT NOT NULL, pool TEXT NOT NULL, created_at INTEGER NOT NULL,

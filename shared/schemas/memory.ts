@@ -204,8 +204,7 @@ export const ErasureSchema = z
     erased: z.record(z.string(), z.int()).meta({ description: 'Rows removed, by layer' }),
     remaining: z.int().meta({ description: 'Rows that a search over every layer found afterwards' }),
     sharedCache: z.enum(['none', 'cleared', 'ends_by_itself']).optional(),
-    sharedCacheEndsAtMs: InstantSchema.optional(),
-    digest: z.string().meta({ description: 'SHA-256 over the receipt without this member' }),
+    digest: z.string().meta({ description: 'SHA-256 over the receipt without this member and without sharedCache' }),
   })
   .meta({ id: 'MemoryErasure' });
 export type Erasure = z.infer<typeof ErasureSchema>;

@@ -64,7 +64,7 @@ export function memory(options: { readonly vectors?: VectorSearch; readonly stor
     nowMs: () => harness.nowMs,
     ulid: () => makeUlid(harness.nowMs),
     sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
-    vectors: options.vectors ?? { nearest: () => [] },
+    vectors: options.vectors ?? { nearest: () => [], put: () => undefined, forget: () => undefined },
   };
   const engine = new MemoryEngine(storage, world, { region: REGION, swarm: SWARM });
   const harness: Harness = {

@@ -80,7 +80,7 @@ function accessText(access: Access): string {
 }
 
 /** In the order of the reference page. */
-const TAGS = ['allocations', 'tasks', 'agents', 'pools', 'fleet', 'tokens', 'operations'];
+const TAGS = ['allocations', 'tasks', 'agents', 'memory', 'pools', 'fleet', 'tokens', 'operations'];
 
 function tagOf(path: string): string {
   const part = path.split('/')[2];

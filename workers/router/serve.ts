@@ -51,7 +51,7 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     fleet: view.storageName,
     subject: claims.sub,
     role: claims.role,
-    ...(claims.agentId === undefined ? {} : { agentId: claims.agentId }),
+    ...(claims.agentId === undefined ? {} : { agentId: claims.agentId, swarms: claims.swarms ?? [] }),
     requestId,
     ...quotaOf(claims.maxLeases ?? view.snapshot.settings.leaseQuota?.perCaller),
   };
@@ -75,6 +75,8 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     idempotencyKey: null,
     bodyText: '',
   };
+  const refused = endpoint.refuse?.(base, incoming.query()) ?? null;
+  if (refused !== null) return err(refused);
   const input = await readInput(endpoint, incoming);
   if (!input.ok) {
     const missing = await missingFirst(endpoint, base, id);

@@ -51,7 +51,7 @@ export function grants(who: Reader, operation: Operation, subject: Subject): Fra
   const level = raw(`${subject.row}.acl_level`);
   const byLevel = operation === 'read' ? readLevels(who, subject, level) : changeLevels(who, level);
   const owner = raw(`${subject.row}.owner_id`);
-  const byOwner = owns(who) ? sql`(${owner} = ${who.subject} AND ${level} <> 'system')` : NEVER;
+  const byOwner = isInside(who) ? sql`(${owner} = ${who.subject} AND ${level} <> 'system')` : NEVER;
   const byList = operation === 'manage' || subject.entry === undefined ? NEVER : listed(who, operation, subject, subject.entry);
   const granted = join([byLevel, byOwner, byList], ' OR ');
   return subject.quarantined === true
@@ -59,8 +59,11 @@ export function grants(who: Reader, operation: Operation, subject: Subject): Fra
     : sql`(${raw(`${subject.row}.quarantined_at`)} IS NULL AND (${granted}))`;
 }
 
-/** An agent that is no member of the swarm has no place in it, whatever a row says; a viewer owns nothing. */
-const owns = (who: Reader): boolean => who.isMember || who.role === 'operator' || who.role === 'admin';
+/**
+ * Members, and the people who run the fleet: they see what concerns the swarm as such. An agent that is no member has no place
+ * in it, whatever a row says; a viewer owns nothing.
+ */
+export const isInside = (who: Reader): boolean => who.isMember || who.role === 'operator' || who.role === 'admin';
 
 function readLevels(who: Reader, subject: Subject, level: Fragment): Fragment {
   if (who.role === 'operator' || who.role === 'admin') return sql`${level} <> 'private'`;

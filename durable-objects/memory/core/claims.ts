@@ -4,6 +4,7 @@ import type { MemoryCommandMap } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
 import type { Claim, ClaimInput } from '../../../shared/schemas/memory.ts';
+import { isInside } from './acl.ts';
 import { globProblem, overlap, patternsOf } from './globs.ts';
 import { audit, conflict, event, SWARM_WIDE } from './records.ts';
 import { rows, run, sql, type Row } from './sql.ts';
@@ -22,9 +23,6 @@ interface ResourceRow extends Row {
   readonly allocation_id: string | null;
   readonly lease_token: number | null;
 }
-
-/** Members and the people who run the fleet see what is claimed; nobody else learns of it. */
-const isInside = (step: Step): boolean => step.who.isMember || step.who.role === 'operator' || step.who.role === 'admin';
 
 function viewOf(claim: readonly ResourceRow[]): Claim {
   const [row] = claim;
@@ -49,7 +47,7 @@ function viewOf(claim: readonly ResourceRow[]): Claim {
 export function claim(step: Step, input: ClaimInput): Result<Claim, FleetError> {
   const held = startWrite(step, input.lease);
   if (!held.ok) return held;
-  if (!isInside(step)) return err(NOT_WRITABLE);
+  if (!isInside(step.who)) return err(NOT_WRITABLE);
   for (const [i, path] of input.paths.entries()) {
     const problem = globProblem(path);
     if (problem !== null) return err({ kind: 'validation_failed', errors: [{ path: `paths.${i}`, message: problem }], detail: `paths.${i}: ${problem}` });
@@ -97,7 +95,7 @@ const partsOf = (step: Step, claimId: string): ResourceRow[] =>
 function held(step: Step, claimId: string, fencingToken: number): Result<readonly ResourceRow[], FleetError> {
   const parts = partsOf(step, claimId);
   const [row] = parts;
-  if (row === undefined || !isInside(step)) return err(notFound('claim'));
+  if (row === undefined || !isInside(step.who)) return err(notFound('claim'));
   const isHolder = row.agent_id === step.who.subject || step.who.role === 'admin' || step.who.role === 'operator';
   if (!isHolder) return err(forbidden('Only its holder may do this with a claim.'));
   if (row.fencing_token !== fencingToken) return err({ kind: 'lease_superseded', detail: 'The fencing token is not this claim’s.' });
@@ -127,7 +125,7 @@ export function releaseClaim(step: Step, input: MemoryCommandMap['releaseClaim']
 
 /** Live claims, oldest first; with a path, those that overlap it. */
 export function listClaims(step: Step, input: MemoryCommandMap['listClaims'][0]): Result<Page<Claim>, FleetError> {
-  if (!isInside(step)) return ok({ data: [] });
+  if (!isInside(step.who)) return ok({ data: [] });
   const live = rows<ResourceRow>(
     step.db,
     sql`SELECT * FROM resources WHERE expires_at > ${step.nowMs} AND claim_id > ${input.after ?? ''} ORDER BY id`,

@@ -5,6 +5,7 @@ import type { MemoryCommandMap } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
 import type { Consensus, Dependency } from '../../../shared/schemas/memory.ts';
+import { isInside } from './acl.ts';
 import { knowsTask } from './fences.ts';
 import { audit, event } from './records.ts';
 import { first, join, rows, run, sql, type Row } from './sql.ts';
@@ -25,8 +26,6 @@ interface DecisionRow extends Row {
   readonly votes: number;
   readonly decided_at: number;
 }
-
-const isInside = (step: Step): boolean => step.who.isMember || step.who.role === 'operator' || step.who.role === 'admin';
 
 /** Votes that count: those of quarantined writers do not. */
 const votesOf = (step: Step, taskId: string): VoteRow[] =>
@@ -122,7 +121,7 @@ function viewOf(step: Step, taskId: string): Consensus {
 }
 
 export function getConsensus(step: Step, { taskId }: { readonly taskId: string }): Result<Consensus, FleetError> {
-  const known = isInside(step) && first(step.db, sql`SELECT 1 AS n FROM consensus WHERE task_id = ${taskId} LIMIT 1`) !== null;
+  const known = isInside(step.who) && first(step.db, sql`SELECT 1 AS n FROM consensus WHERE task_id = ${taskId} LIMIT 1`) !== null;
   return known ? ok(viewOf(step, taskId)) : err(notFound('consensus'));
 }
 
@@ -140,7 +139,7 @@ export function addDependencies(
 ): Result<{ readonly added: number }, FleetError> {
   const held = startWrite(step, input.lease);
   if (!held.ok) return held;
-  if (!isInside(step)) return err(NOT_WRITABLE);
+  if (!isInside(step.who)) return err(NOT_WRITABLE);
   const { taskId } = input;
   const targets = [...new Set(input.dependsOn)];
   if ([taskId, ...targets].some((id) => parseIdOf('task', id) === null || !knowsTask(step.db, id))) return err(notFound('task'));
@@ -175,7 +174,7 @@ const reaches = (step: Step, from: string, to: string): boolean =>
   ) !== null;
 
 export function listDependencies(step: Step, input: MemoryCommandMap['listDependencies'][0]): Result<Page<Dependency>, FleetError> {
-  if (!isInside(step)) return ok({ data: [] });
+  if (!isInside(step.who)) return ok({ data: [] });
   const [task = '', target = ''] = (input.after ?? '').split(' ');
   const conditions = [sql`(task_id, depends_on) > (${task}, ${target})`];
   if (input.taskId !== undefined) conditions.push(sql`task_id = ${input.taskId}`);

@@ -13,7 +13,7 @@ import { search } from './search.ts';
 import { getSettings, memoryStatus, putSettings } from './status.ts';
 import type { Step } from './step.ts';
 import { transaction } from './transactions.ts';
-import { vectorSearch, type VectorSearch } from './vectors.ts';
+import { vectorSearch } from './vectors.ts';
 import { remove, store } from './writing.ts';
 
 /** Commands that change nothing: they need no transaction, and a memory that was never written answers them empty. */
@@ -39,7 +39,6 @@ export const READS: ReadonlySet<MemoryCommandType> = new Set([
 
 /** What decisions need beside the step: what is not in the database. */
 export interface Surroundings {
-  readonly vectors: VectorSearch;
   readonly databaseBytes: number;
   readonly pendingMetrics: ReadonlyMap<string, number>;
 }
@@ -66,7 +65,7 @@ export function decide(step: Step, command: MemoryCommand, around: Surroundings)
     case 'search':
       return search(step, command);
     case 'vectorSearch':
-      return vectorSearch(step, command, around.vectors);
+      return vectorSearch(step, command);
     case 'transaction':
       return transaction(step, command);
     case 'quarantine':

@@ -1,6 +1,7 @@
-import type { FleetError } from '../../../shared/errors.ts';
-import { ok, type Result } from '../../../shared/result.ts';
+import { notFound, type FleetError } from '../../../shared/errors.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemorySettings, MemoryStatus } from '../../../shared/schemas/memory.ts';
+import { isInside } from './acl.ts';
 import { audit, event } from './records.ts';
 import { first, rows, run, sql, type Sql } from './sql.ts';
 import { counters, type Step } from './step.ts';
@@ -63,14 +64,15 @@ export function memoryStatus(
   });
 }
 
-export const getSettings = (step: Step): Result<MemorySettings, FleetError> => ok(settingsOf(step.db));
+export const getSettings = (step: Step): Result<MemorySettings, FleetError> =>
+  isInside(step.who) ? ok(settingsOf(step.db)) : err(notFound('memory'));
 
 /** Sets the swarm's settings as a whole. A new rule of voting holds for what is not decided yet. */
 export function putSettings(step: Step, { settings }: { readonly settings: MemorySettings }): Result<MemorySettings, FleetError> {
   run(
     step.db,
-    sql`INSERT INTO settings (id, settings) VALUES (1, ${JSON.stringify(settings)})
-      ON CONFLICT (id) DO UPDATE SET settings = excluded.settings`,
+    sql`INSERT INTO settings (id, settings, reindex_after) VALUES (1, ${JSON.stringify(settings)}, 0)
+      ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, reindex_after = 0`,
   );
   event(step, 'settings.changed', {});
   audit(step, 'put_settings', 'settings', { ...settings });

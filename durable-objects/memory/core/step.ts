@@ -3,6 +3,7 @@ import type { Caller } from '../../../shared/rpc.ts';
 import { parseIdOf } from '../../../shared/ids.ts';
 import type { Reader } from './acl.ts';
 import { first, run, sql, type Sql } from './sql.ts';
+import type { VectorSearch } from './vectors.ts';
 
 /** What the memory reads from the world, once per call. */
 export interface World {
@@ -23,6 +24,7 @@ export interface Step extends World, Place {
   readonly db: Sql;
   readonly caller: Caller;
   readonly who: Reader;
+  readonly vectors: VectorSearch;
   /** Counts something for the metrics. */
   readonly count: (metric: string, by?: number) => void;
 }

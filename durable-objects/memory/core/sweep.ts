@@ -4,6 +4,7 @@ import { COLUMNS, type EntryRow } from './entry-rows.ts';
 import { aclOf, audit, event, keepNewest } from './records.ts';
 import { first, rows, run, sql } from './sql.ts';
 import type { Step } from './step.ts';
+import { reindex } from './text-index.ts';
 import { removeRow } from './writing.ts';
 
 /**
@@ -51,6 +52,7 @@ export function sweep(step: Step): boolean {
   note(keepNewest(db, 'audit', 'id', MEMORY_LIMITS.audit, limit));
   note(keepNewest(db, 'conflicts', 'id', MEMORY_LIMITS.conflicts, limit));
   note(sweepMirrors(step, limit));
+  if (reindex(step)) isFull = true;
   return isFull;
 }
 

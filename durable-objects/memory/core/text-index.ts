@@ -36,12 +36,17 @@ export function indexText(step: Step, row: EntryRow, before: EntryRow | null): v
 /** Entries that one call indexes anew; the alarm goes on. */
 const REINDEX_STEP = 100;
 
-/** Indexes what the settings now ask for and is not yet; answers whether more is left. `after`: the last id looked at. */
-export function reindex(step: Step, after: number): number | null {
-  const settings = settingsOf(step.db);
-  const due = rows<EntryRow>(step.db, sql`SELECT ${COLUMNS} FROM memory m WHERE m.id > ${after} ORDER BY m.id LIMIT ${REINDEX_STEP}`);
+/** One step towards what the settings ask for; answers whether more is left. A search finds what is not indexed yet, too. */
+export function reindex(step: Step): boolean {
+  const { db } = step;
+  const at = first<{ reindex_after: number | null }>(db, sql`SELECT reindex_after FROM settings WHERE id = 1`)?.reindex_after ?? null;
+  if (at === null) return false;
+  const settings = settingsOf(db);
+  const due = rows<EntryRow>(db, sql`SELECT ${COLUMNS} FROM memory m WHERE m.id > ${at} ORDER BY m.id LIMIT ${REINDEX_STEP}`);
   for (const row of due) {
     if (isIndexed(settings, row.key) !== row.terms > 0) indexText(step, row, row);
   }
-  return due.length < REINDEX_STEP ? null : (due.at(-1)?.id ?? null);
+  const next = due.length < REINDEX_STEP ? null : (due.at(-1)?.id ?? null);
+  run(db, sql`UPDATE settings SET reindex_after = ${next}`);
+  return next !== null;
 }

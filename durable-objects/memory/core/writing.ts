@@ -5,7 +5,7 @@ import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import type { EntryRef, Stored, StoreInput, WriteGuards } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemoryLease, MemoryLevel } from '../../../shared/schemas/memory.ts';
-import { grants } from './acl.ts';
+import { grants, isInside } from './acl.ts';
 import { find, rowAt, scopeOf, viewOf, type EntryRow } from './entry-rows.ts';
 import { holdLease, type Provenance } from './fences.ts';
 import { aclOf, agentStatus, audit, conflict, event, noteAgent, SWARM_WIDE, type Acl } from './records.ts';
@@ -82,7 +82,7 @@ export function mayCreate(step: Step, level: MemoryLevel): boolean {
   const { who } = step;
   if (level === 'system') return who.role === 'admin';
   if (level === 'team') return who.isMember && who.team !== null;
-  return who.isMember || who.role === 'operator' || who.role === 'admin';
+  return isInside(who);
 }
 
 /** The row in a place; one that is past its end is cleared away first, since its place is free. */
@@ -117,7 +117,7 @@ export function storeAs(step: Step, input: StoreInput, provenance: Provenance, k
   if (full !== null) return err(full);
   const written = row === null ? insert(step, input, level, bytes, provenance) : update(step, row, input, level, bytes, provenance);
   indexText(step, written, row);
-  if (input.vector !== undefined || row !== null) keepVector(step.db, written.id, input.vector);
+  if (input.vector !== undefined || row !== null) keepVector(step, written.id, input.vector);
   event(step, 'memory.stored', { key: written.key, version: written.version, level }, aclOf(written));
   audit(step, row === null ? 'create' : 'update', written.id, { version: written.version, level });
   step.count('store');
