@@ -32,6 +32,7 @@ import { migrate } from '../lib/migrate.ts';
 import { Acknowledgements, acknowledgedBy, stillAwaited } from './acknowledgements.ts';
 import { isEmpty, type PolledLeases } from './core/polls.ts';
 import { PoolEngine, type Outcome } from './engine.ts';
+import { MemoryNotices } from './memory-notices.ts';
 import { POOL_MIGRATIONS } from './migrations.ts';
 import { Parking } from './parking.ts';
 import * as queries from './queries.ts';
@@ -54,6 +55,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
   readonly #sessions: Sessions;
   readonly #reporter: Reporter;
   readonly #watcher: Watcher;
+  readonly #memoryNotices: MemoryNotices;
   readonly #ulid = monotonicFactory();
   #engine: PoolEngine | null = null;
   #armedAtMs: number | null = null;
@@ -75,6 +77,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
       () => this.#engine,
       (id, status) => this.#change((engine) => ({ value: undefined, outcomes: engine.dependencyEnded(id, status) })),
     );
+    this.#memoryNotices = new MemoryNotices(env, () => this.#engine?.state.fleet ?? null);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     const stored = this.#storage.load();
     if (stored !== null) {
@@ -173,6 +176,9 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc {
         return;
       case 'watch':
         this.#watcher.watch(outcome.dependencyId);
+        return;
+      case 'leaseRevoked':
+        this.#memoryNotices.revoked(outcome);
         return;
       default:
         this.#sessions.deliver(outcome);

@@ -177,7 +177,9 @@ describe('leases', () => {
     expect(code(await put(ada, 'mine', { value: 2, lease }))).toBe('lease_superseded');
     expect((await fleet.call('POST', `/v1/agents/${worker.id}/quarantine`, { body: {} })).status).toBe(200);
     await expect.poll(async () => code(await put(worker, 'leased', { value: 3, lease })), { timeout: 4_000 }).toBe('lease_superseded');
-    expect((await get(bob, 'leased')).json['value']).toBe(1);
+    const after = (await get(bob, 'leased')).json['version'];
+    expect(code(await put(worker, 'leased', { value: 4, lease }))).toBe('lease_superseded');
+    expect((await get(bob, 'leased')).json['version']).toBe(after);
   });
 });
 

@@ -92,7 +92,15 @@ export type Effect =
   | { readonly type: 'waiterTimedOut'; readonly waiter: Waiter; readonly atQuota: boolean }
   | { readonly type: 'pollReady'; readonly agentId: string }
   | { readonly type: 'taskEnded'; readonly taskId: string }
-  | { readonly type: 'watch'; readonly dependencyId: string };
+  | { readonly type: 'watch'; readonly dependencyId: string }
+  | {
+      /** The memories of the agent's swarms must refuse what it writes under this lease. */
+      readonly type: 'leaseRevoked';
+      readonly agentId: string;
+      readonly allocationId: string;
+      readonly fencingToken: number;
+      readonly swarms: readonly string[];
+    };
 
 /** The thing an event is about, for the audit row. */
 export function subjectOf(event: PoolEvent): string {

@@ -87,10 +87,19 @@ export class Step {
     this.welcome();
     if (event.type === 'agentRegistered') this.freed.add(event.agent.id);
     else if (event.type === 'agentChanged') this.freed.add(event.agentId);
+    else if (event.type === 'leaseEnded' && event.status === 'revoked') this.#tellMemories(event.leaseId);
     else if (event.type === 'taskEnded') {
       this.effects.push({ type: 'taskEnded', taskId: event.taskId });
       if (this.state.dependents.has(event.taskId)) this.ended.set(event.taskId, event.status);
     } else if (event.type === 'taskSubmitted' && event.task.notBeforeMs === 0) this.arrived.add(event.task.id);
     else if (event.type === 'taskRequeued' && event.notBeforeMs === 0) this.arrived.add(event.taskId);
+  }
+
+  #tellMemories(leaseId: string): void {
+    const lease = this.lease(leaseId);
+    const swarms = lease === null ? [] : (this.state.agents.get(lease.agentId)?.record.spec.swarms ?? []);
+    if (lease === null || swarms.length === 0) return;
+    const { agentId, fencingToken } = lease;
+    this.effects.push({ type: 'leaseRevoked', agentId, allocationId: leaseId, fencingToken, swarms });
   }
 }
