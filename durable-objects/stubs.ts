@@ -1,7 +1,8 @@
 import { POOL_NAME, REGION_NAME, type Home } from '../shared/ids.ts';
-import type { MemoryHome, MemoryRpc } from '../shared/memory-rpc.ts';
+import type { MemoryHome } from '../shared/memory-rpc.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegionEnv } from './env.ts';
+import type { MemoryApi } from './memory/memory-api.ts';
 import { appliedJurisdiction, ownRegion, type RegionVars } from './lib/own-region.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
@@ -47,7 +48,7 @@ export function registryStub(env: RegionVars & Pick<RegionEnv, 'REGISTRY'>, flee
 }
 
 /** One shard of a swarm's memory in this Worker's region. */
-export function memoryStub(env: RegionVars & Pick<RegionEnv, 'MEMORY'>, fleet: string, home: MemoryHome): MemoryRpc {
+export function memoryStub(env: RegionVars & Pick<RegionEnv, 'MEMORY'>, fleet: string, home: MemoryHome): MemoryApi {
   return locate(env.MEMORY, env, home.region, memoryObjectName(fleet, home));
 }
 

@@ -158,6 +158,14 @@ export interface ImportSummary {
 /** RPC methods of MemoryObject. Every call names the object's home: an object never trusts that it was addressed rightly. */
 export interface MemoryRpc {
   execute(fleet: string, home: MemoryHome, caller: Caller, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]>;
+  /** Takes over the entries of a SQLite file. */
+  importFile(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    file: ArrayBuffer,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryImportReply>;
   leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void>;
   /** Removes everything this shard holds. */
   purge(): Promise<void>;

@@ -4,7 +4,7 @@
  */
 import type { FleetError } from './errors.ts';
 import type { Home } from './ids.ts';
-import type { EntryRef, EntryView, MemoryReply, MemoryRequest } from './memory-rpc.ts';
+import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from './memory-rpc.ts';
 import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, Liveness, RegisterAgent, RevokedLease } from './schemas/agents.ts';
@@ -390,6 +390,8 @@ export interface RegionRpc {
   routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]>;
   routesForKeys(caller: Caller, keys: readonly string[], order: readonly string[]): Promise<readonly (readonly string[])[]>;
   purgeFleet(caller: Caller): Promise<void>;
+  /** Takes the entries of a SQLite file into a swarm's memory. */
+  memoryImport(caller: Caller, swarm: string, file: ArrayBuffer, idempotency: IdempotencyRef | null): Promise<MemoryImportReply>;
   /** Runs commands on a swarm's memory in this region; one answer each, in their order. */
   memory(caller: Caller, swarm: string, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]>;
   /** One entry. An answer this region's Worker still has is used if the memory confirms it, or if it is not older than asked. */

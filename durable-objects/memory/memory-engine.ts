@@ -1,7 +1,7 @@
 import type { FleetError } from '../../shared/errors.ts';
 import type { LeaseRevocation, MemoryCommand, MemoryOutput, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
 import { err, type Result } from '../../shared/result.ts';
-import type { Caller } from '../../shared/rpc.ts';
+import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import type { MemoryLease } from '../../shared/schemas/memory.ts';
 import { decide, READS, type Surroundings } from './core/decide.ts';
 import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
@@ -18,6 +18,7 @@ import type { VectorSearch } from './core/vectors.ts';
 export interface MemoryStorage {
   readonly sql: Sql & { readonly databaseSize: number };
   transactionSync<T>(closure: () => T): T;
+  readonly restorePoints?: readonly unknown[];
 }
 
 export interface EngineWorld {
@@ -104,6 +105,7 @@ export class MemoryEngine {
   #decide(step: Step, command: MemoryCommand): Result<MemoryOutput, FleetError> {
     const around: Surroundings = {
       databaseBytes: this.#storage.sql.databaseSize,
+      restorePoints: command.type === 'erase' ? (this.#storage.restorePoints?.length ?? 0) : 0,
       pendingMetrics: this.#counts,
     };
     if (command.type !== 'transaction') return decide(step, command, around);
@@ -125,6 +127,15 @@ export class MemoryEngine {
       .exec<{ id: number }>('SELECT id FROM memory WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys))
       .toArray()
       .map(({ id }) => id);
+  }
+
+  /** Keeps the answer of work that is no command, such as an import, for its key. */
+  rememberFor(caller: Caller, ref: IdempotencyRef, answer: Kept): void {
+    this.within(caller, (step) => remember(step.db, ref, answer, step.nowMs, []));
+  }
+
+  recallFor(ref: IdempotencyRef): Kept | null {
+    return recall(this.#storage.sql, ref, this.#world.nowMs());
   }
 
   /** Leases that pools have taken back. */

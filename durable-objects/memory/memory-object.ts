@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import { DurableObject } from 'cloudflare:workers';
 import { monotonicFactory } from 'ulid';
-import type { FleetError } from '../../shared/errors.ts';
+import { notFound, type FleetError } from '../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
 import type {
   LeaseRevocation,
   MemoryHome,
+  MemoryImportReply,
   MemoryReply,
   MemoryRequest,
-  MemoryRpc,
 } from '../../shared/memory-rpc.ts';
-import { err } from '../../shared/result.ts';
-import type { Caller } from '../../shared/rpc.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import { SealedError } from '../../wasm/sqlite/errors.ts';
 import { loadSqlJs } from '../../wasm/sqlite/load-worker.ts';
 import { PageStore } from '../../wasm/sqlite/page-store.ts';
@@ -23,7 +23,9 @@ import { assertOwnObject } from '../lib/own-region.ts';
 import { memoryObjectName } from '../stubs.ts';
 import { emptyAnswer } from './core/empty.ts';
 import { readerOf } from './core/step.ts';
+import { exportFile, importFile } from './files.ts';
 import { keyProviderOf } from './key-provider.ts';
+import type { FileStream, MemoryApi } from './memory-api.ts';
 import { MemoryEngine } from './memory-engine.ts';
 import { MEMORY_MIGRATIONS } from './migrations.ts';
 import { PoolFacts } from './pool-facts.ts';
@@ -52,7 +54,7 @@ class Refusal extends Error {
  * know, runs the engine, and keeps one alarm. Everything it stores lies in the sealed database; it holds nothing in memory
  * that it needs to be right.
  */
-export class MemoryObject extends DurableObject<RegionEnv> implements MemoryRpc {
+export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi {
   #opening: Promise<Open> | null = null;
   #armedAtMs: number | null = null;
   readonly #ulid = monotonicFactory();
@@ -119,24 +121,70 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryRpc 
         const answers = requests.map(({ command }) => emptyAnswer(command, who, { region: home.region, swarm: home.swarm }));
         if (answers.every((answer) => answer !== null)) return answers;
       }
-      const { engine } = await this.#open(fleet, home);
+      const open = await this.#open(fleet, home);
+      const { engine } = open;
       const questions = engine.questions(requests);
-      if (questions.leases.length === 0 && questions.tasks.length === 0) return this.#done(engine.execute(caller, requests), engine);
+      if (questions.leases.length === 0 && questions.tasks.length === 0) {
+        return this.#done(engine.execute(caller, requests), requests, open);
+      }
       // What the pools say may be old by the time it is here: the engine holds it against what it was told meanwhile.
       const facts = new PoolFacts(this.env, fleet);
       const [leases, tasks] = await Promise.all([facts.leases(questions.leases), facts.tasks(questions.tasks)]);
-      return this.#done(engine.execute(caller, requests, { leases, tasks }), engine);
+      return this.#done(engine.execute(caller, requests, { leases, tasks }), requests, open);
     } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal === null) throw error;
-      if (refusal.kind === 'internal') logError('sealed memory', error);
+      const refusal = this.#refused(error);
       return requests.map(() => err(refusal));
     }
   }
 
+  async exportFile(fleet: string, home: MemoryHome, caller: Caller): Promise<Result<FileStream, FleetError>> {
+    this.#at(fleet, home, caller);
+    if (!this.#exists) return err(notFound('memory'));
+    try {
+      const open = await this.#open(fleet, home);
+      const file = exportFile(open, await loadSqlJs(), caller, { swarm: home.swarm, nowMs: Date.now() });
+      this.#arm(open);
+      return ok(new Blob([file]).stream());
+    } catch (error) {
+      return err(this.#refused(error));
+    }
+  }
+
+  async importFile(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    file: ArrayBuffer,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryImportReply> {
+    this.#at(fleet, home, caller);
+    try {
+      const open = await this.#open(fleet, home);
+      const engine = await loadSqlJs();
+      const kept = idempotency === null ? null : open.engine.recallFor(idempotency);
+      if (kept !== null) return kept as MemoryImportReply;
+      const imported = importFile(open, engine, caller, new Uint8Array(file));
+      if (imported.ok && idempotency !== null) open.engine.rememberFor(caller, idempotency, imported);
+      this.#arm(open);
+      return imported;
+    } catch (error) {
+      return err(this.#refused(error));
+    }
+  }
+
+  /** What to tell a caller of a fault; our own mistakes are thrown on. */
+  #refused(error: unknown): FleetError {
+    const refusal = refusalOf(error);
+    if (refusal === null) throw error;
+    if (refusal.kind === 'internal') logError('sealed memory', error);
+    return refusal;
+  }
+
   /** The output gate holds every answer until what it tells of is on the disk. */
-  #done(replies: readonly MemoryReply[], engine: MemoryEngine): readonly MemoryReply[] {
-    this.#arm(engine);
+  #done(replies: readonly MemoryReply[], requests: readonly MemoryRequest[], open: Open): readonly MemoryReply[] {
+    const hasErased = requests.some(({ command }, i) => command.type === 'erase' && replies[i]?.ok === true);
+    if (hasErased) for (const { id } of open.database.restorePoints) open.database.dropRestorePoint(id);
+    this.#arm(open);
     return replies;
   }
 
@@ -152,9 +200,20 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryRpc 
     this.#armedAtMs = null;
     const known = this.#home ?? this.#homeOfName();
     if (known === null || !this.#exists) return;
-    const { engine } = await this.#open(known.fleet, known.home);
-    const { again } = engine.sweep({ ...SYSTEM, fleet: known.fleet });
-    this.#arm(engine, again ? Date.now() + MEMORY_LIMITS.sweepPauseMs : null);
+    const open = await this.#open(known.fleet, known.home);
+    const { again } = open.engine.sweep({ ...SYSTEM, fleet: known.fleet });
+    if (open.database.maintenanceDueAtMs <= Date.now()) await this.#maintain(open);
+    this.#arm(open, again ? Date.now() + MEMORY_LIMITS.sweepPauseMs : null);
+  }
+
+  /** One step of rotation, compaction or clearing up. What stops it, such as a key service, is tried again later. */
+  async #maintain({ database }: Open): Promise<void> {
+    try {
+      await database.maintain();
+    } catch (error) {
+      logError('memory upkeep', error);
+      this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
+    }
   }
 
   /** After a wake nobody has said yet which memory this is; the name does. */
@@ -164,16 +223,18 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryRpc 
     return { fleet, home: { region, swarm, shard: Number(shard) } };
   }
 
-  #arm(engine: MemoryEngine, soonMs: number | null = null): void {
+  #arm({ engine, database }: Open, soonMs: number | null = null): void {
     const nowMs = Date.now();
-    const due = [engine.nextEndMs(), engine.hasPendingMetrics ? nowMs + MEMORY_LIMITS.upkeepMs : null, soonMs].flatMap(
-      (atMs) => atMs ?? [],
-    );
-    if (due.length === 0) return;
-    const wanted = Math.max(nowMs + MEMORY_LIMITS.sweepPauseMs, Math.min(...due));
-    if (this.#armedAtMs !== null && this.#armedAtMs <= wanted) return;
-    this.#armedAtMs = wanted;
-    void this.ctx.storage.setAlarm(wanted);
+    const upkeepMs = engine.hasPendingMetrics ? nowMs + MEMORY_LIMITS.upkeepMs : null;
+    const due = [engine.nextEndMs(), upkeepMs, soonMs, database.maintenanceDueAtMs].flatMap((atMs) => atMs ?? []);
+    this.#armAt(Math.max(nowMs + MEMORY_LIMITS.sweepPauseMs, Math.min(...due)));
+  }
+
+  /** An earlier alarm than needed does no harm. */
+  #armAt(atMs: number): void {
+    if (this.#armedAtMs !== null && this.#armedAtMs <= atMs) return;
+    this.#armedAtMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
   }
 
   async purge(): Promise<void> {
@@ -203,6 +264,8 @@ function refusalOf(error: unknown): FleetError | null {
     case 'too_large':
     case 'nonces_spent':
       return { kind: 'quota_exceeded', scope: 'swarm', limit: MEMORY_LIMITS.bytesPerShard, detail: 'This memory takes no more.' };
+    case 'changed':
+      return { kind: 'overloaded', retryAfterMs: 1_000, detail: 'The memory is being tidied. Try again.' };
     case 'tampered':
     case 'forbidden':
     case 'escaped':

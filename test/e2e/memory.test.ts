@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, type Call, type ContractFleet, startContractFleet } from './lib/contract-fleet.ts';
 
@@ -220,6 +221,40 @@ describe('work', () => {
     expect((await as(ada, 'POST', '/quarantine', { body: { agentId: bob.id } })).status).toBe(403);
     const receipt = await as(fleet.admin, 'POST', `/erase${HERE}`, { body: { owner: rogue.id } });
     expect(receipt.json).toMatchObject({ region: REGION, swarm: 'hive', remaining: 0, sharedCache: 'none', erased: { memory: 1 } });
+  });
+});
+
+describe('files', () => {
+  it('M145 an export is a standard SQLite file with what its caller may read, and an import takes it in', async () => {
+    await put(ada, 'private-note', { value: 'for ada alone' });
+    await put(ada, 'swarm-note', { value: 'for all' , level: 'swarm' });
+    const response = await fetch(`${fleet.url}/v1/memory/hive/export${HERE}`, { headers: { authorization: `Bearer ${operator}` } });
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/vnd.sqlite3']);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const file = path.join(fleet.stateDir, 'export.sqlite');
+    writeFileSync(file, bytes);
+    const db = new DatabaseSync(file, { readOnly: true });
+    expect(db.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' });
+    const keys = db.prepare("SELECT key, acl_level FROM memory WHERE key LIKE '%-note'").all();
+    expect(keys).toEqual([{ key: 'swarm-note', acl_level: 'swarm' }]);
+    expect(db.prepare("SELECT COUNT(*) AS n FROM memory WHERE acl_level = 'private'").get()).toEqual({ n: 0 });
+    db.close();
+    expect(Buffer.from(bytes).includes('for ada alone')).toBe(false);
+    expect((await as(ada, 'GET', '/export')).status).toBe(403);
+    expect((await as(viewer, 'GET', `/export${HERE}`)).status).toBe(403);
+
+    await put(ada, 'swarm-note', { value: 'changed' });
+    const load = (body: Uint8Array, type = 'application/vnd.sqlite3'): Promise<Answer> =>
+      as(fleet.admin, 'POST', `/import${HERE}`, { raw: body, headers: { 'content-type': type } });
+    const taken = await load(bytes);
+    expect([taken.status, taken.json['entries']], taken.text).toEqual([200, 1]);
+    expect((await get(bob, 'swarm-note')).json).toMatchObject({ value: 'for all', version: 3 });
+    expect((await get(ada, 'private-note')).json['value']).toBe('for ada alone');
+    expect((await load(new TextEncoder().encode('no database'))).status).toBe(422);
+    expect((await load(bytes.slice(0, 9_000))).status).toBe(422);
+    expect((await load(bytes, 'application/json')).status).toBe(415);
+    expect((await as(operator, 'POST', `/import${HERE}`, { raw: bytes })).status).toBe(403);
+    rmSync(file);
   });
 });
 

@@ -21,11 +21,12 @@ import type {
   TaskFilter,
   TaskView,
 } from '../../shared/rpc.ts';
-import type { EntryRef, EntryView, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
 import type { PutPool } from '../../shared/schemas/fleet.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../../durable-objects/env.ts';
 import { logError } from '../../durable-objects/lib/log.ts';
+import type { FileStream } from '../../durable-objects/memory/memory-api.ts';
 import { ownRegion } from '../../durable-objects/lib/own-region.ts';
 import { memoryStub, poolStub, registryStub } from '../../durable-objects/stubs.ts';
 import { isOverloaded, orOverloaded, overloaded } from './faults.ts';
@@ -38,7 +39,7 @@ import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
 import { EntryCache } from './memory/entry-cache.ts';
-import { readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
+import { exportMemory, importMemory, readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
 import { mergeWhys } from './why.ts';
 
 /** Of the isolate, not of a request: an entrypoint lives for one call. */
@@ -246,6 +247,19 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
       if (isOverloaded(error)) return requests.map(() => err(overloaded()));
       throw error;
     }
+  }
+
+  async memoryExport(caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>> {
+    return orOverloaded(exportMemory(this.#memory, caller, swarm));
+  }
+
+  async memoryImport(
+    caller: Caller,
+    swarm: string,
+    file: ArrayBuffer,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryImportReply> {
+    return orOverloaded(importMemory(this.#memory, caller, swarm, file, idempotency));
   }
 
   async memoryEntry(

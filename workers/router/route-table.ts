@@ -91,6 +91,8 @@ export const ROUTES = {
   memoryBatch: { method: 'POST', path: '/v1/memory/{swarm}/batch', access: remember },
   memoryTransaction: { method: 'POST', path: '/v1/memory/{swarm}/transaction', access: remember },
   quarantineMemory: { method: 'POST', path: '/v1/memory/{swarm}/quarantine', access: operator },
+  exportMemory: { method: 'GET', path: '/v1/memory/{swarm}/export', access: operator },
+  importMemory: { method: 'POST', path: '/v1/memory/{swarm}/import', access: admin },
   eraseMemory: { method: 'POST', path: '/v1/memory/{swarm}/erase', access: admin },
   claimPaths: { method: 'POST', path: '/v1/memory/{swarm}/claims', access: remember },
   listClaims: { method: 'GET', path: '/v1/memory/{swarm}/claims', access: recall },

@@ -40,6 +40,8 @@ export const READS: ReadonlySet<MemoryCommandType> = new Set([
 /** What decisions need beside the step: what is not in the database. */
 export interface Surroundings {
   readonly databaseBytes: number;
+  /** States before imports that are kept, and that an erasure must not leave. */
+  readonly restorePoints: number;
   readonly pendingMetrics: ReadonlyMap<string, number>;
 }
 
@@ -71,7 +73,7 @@ export function decide(step: Step, command: MemoryCommand, around: Surroundings)
     case 'quarantine':
       return quarantine(step, command);
     case 'erase':
-      return erase(step, command);
+      return erase(step, command, around.restorePoints);
     case 'claim':
       return claim(step, command);
     case 'renewClaim':

@@ -56,10 +56,11 @@ function matchOf(input: EraseInput): Match {
  * engine overwrites freed space (`secure_delete`) and seals the changed pages anew, so the old bytes are nowhere in storage.
  * Idempotent answers are dropped where they are about such an entry; caches of values are the Worker's to clear.
  */
-export function erase(step: Step, input: EraseInput): Result<Erasure, FleetError> {
+export function erase(step: Step, input: EraseInput, restorePoints: number): Result<Erasure, FleetError> {
   const { db, nowMs } = step;
   const match = matchOf(input);
-  const erased: Record<string, number> = {};
+  // The caller drops them: each holds the whole memory as it was.
+  const erased: Record<string, number> = { restore_points: restorePoints };
   const ids = rows<Pick<EntryRow, 'id' | 'value_bytes'>>(db, sql`SELECT m.id, m.value_bytes FROM memory m WHERE ${match.entries}`);
   const idList = inList(ids.map(({ id }) => String(id)));
   const ofThem = (column: string): Fragment => sql`${raw(column)} IN (SELECT CAST(value AS INTEGER) FROM json_each(${JSON.stringify(ids.map(({ id }) => id))}))`;

@@ -114,6 +114,8 @@ function build(c: Case): { readonly m: Harness; readonly caller: Caller; readonl
       execute: (_fleet, _home, who, requests) => Promise.resolve(m.engine.execute(who, requests)),
       leasesRevoked: () => Promise.resolve(),
       purge: () => Promise.resolve(),
+      exportFile: () => Promise.reject(new Error('not asked')),
+      importFile: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache,

@@ -5,12 +5,13 @@ import type {
   MemoryCommand,
   MemoryHome,
   MemoryReply,
+  MemoryImportReply,
   MemoryRequest,
-  MemoryRpc,
 } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
-import type { Caller } from '../../../shared/rpc.ts';
+import type { Caller, IdempotencyRef } from '../../../shared/rpc.ts';
 import { READS } from '../../../durable-objects/memory/core/decide.ts';
+import type { FileStream, MemoryApi } from '../../../durable-objects/memory/memory-api.ts';
 import type { RegistryApi } from '../../../durable-objects/registry/registry-rpc.ts';
 import type { CachedEntry, EntryCache } from './entry-cache.ts';
 import type { SharedCache } from './shared-cache.ts';
@@ -21,7 +22,7 @@ const KNOWN_SWARMS_MAX = 10_000;
 
 export interface MemoryPorts {
   readonly region: string;
-  readonly memory: (fleet: string, home: MemoryHome) => MemoryRpc;
+  readonly memory: (fleet: string, home: MemoryHome) => MemoryApi;
   readonly registry: (fleet: string) => RegistryApi;
   readonly cache: EntryCache;
   readonly shared: SharedCache | null;
@@ -188,4 +189,23 @@ async function toShared(ports: MemoryPorts, caller: Caller, swarm: string, ref: 
   } catch (error) {
     ports.logError('shared cache not written', error, { requestId: caller.requestId });
   }
+}
+
+export async function exportMemory(ports: MemoryPorts, caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>> {
+  const home = homeOf(ports, swarm);
+  return ports.memory(caller.fleet, home).exportFile(caller.fleet, home, caller);
+}
+
+export async function importMemory(
+  ports: MemoryPorts,
+  caller: Caller,
+  swarm: string,
+  file: ArrayBuffer,
+  idempotency: IdempotencyRef | null,
+): Promise<MemoryImportReply> {
+  await noteSwarm(ports, caller, swarm);
+  const home = homeOf(ports, swarm);
+  const reply = await ports.memory(caller.fleet, home).importFile(caller.fleet, home, caller, file, idempotency);
+  ports.cache.clear();
+  return reply;
 }

@@ -1,11 +1,13 @@
 import type { FleetError } from '../../../shared/errors.ts';
-import type { MemoryOutput, MemoryReply, MemoryRequest, TransactionOperation } from '../../../shared/memory-rpc.ts';
+import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
+import type { MemoryImportReply, MemoryOutput, MemoryReply, MemoryRequest, TransactionOperation } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { batchOf } from '../../../shared/schemas/common.ts';
 import {
   BatchOperationSchema,
   EraseSchema,
   ErasureSchema,
+  ImportReplySchema,
   MemoryBatchSchema,
   MemoryEntrySchema,
   QuarantinedSchema,
@@ -22,11 +24,12 @@ import { validate } from '../../lib/validate.ts';
 import { splitKey } from '../batches.ts';
 import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
-import { itemKey } from '../idempotency.ts';
+import { itemKey, requestKey } from '../idempotency.ts';
 import { answer, entryJson, placeOf, refuseRegion } from '../memory.ts';
 import { MemoryQuerySchema } from '../queries.ts';
-import { callRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
-import { batchItem, batchReply } from '../reply.ts';
+import { SQLITE_TYPE } from '../openapi.ts';
+import { askRegion, callRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
+import { batchItem, batchReply, refusedBy, replyJson } from '../reply.ts';
 import { storeInput } from './memory-entries.ts';
 
 type Found = MemoryOutput<'search'>['data'];
@@ -173,6 +176,49 @@ export const MEMORY_SET_ENDPOINTS = [
     async handle(context, { body, query }) {
       const place = placeOf(context, query);
       return place.ok ? answer(context, place.value, { type: 'quarantine', ...body }, { status: 200 }) : place;
+    },
+  }),
+
+  endpoint({
+    name: 'exportMemory',
+    doc: {
+      summary: 'Export a memory as a SQLite file',
+      description: 'With what the caller may read, and nothing else; others’ private entries are never in it.',
+      responses: { 200: null },
+    },
+    query: MemoryQuerySchema,
+    refuse: refuseRegion,
+    async handle(context, { query }) {
+      const place = placeOf(context, query);
+      if (!place.ok) return place;
+      const { region, swarm } = place.value;
+      const file = await askRegion(context, region, OWN_TIMEOUT_MS, (binding) => binding.memoryExport(context.caller, swarm));
+      if (!file.ok) return refusedBy(region, file);
+      return ok({ status: 200, body: null, stream: file.value, contentType: SQLITE_TYPE, region });
+    },
+  }),
+
+  endpoint<Uint8Array<ArrayBuffer>, { readonly region?: string | undefined }>({
+    name: 'importMemory',
+    doc: {
+      summary: 'Take over the entries of a SQLite file',
+      description: 'Of its table `memory`, as it is exported. The state before is kept as a restore point.',
+      responses: { 200: ImportReplySchema },
+    },
+    query: MemoryQuerySchema,
+    file: { limitBytes: MEMORY_LIMITS.importBytes, types: [SQLITE_TYPE, 'application/octet-stream'] },
+    keyed: true,
+    refuse: refuseRegion,
+    async handle(context, { body, query }) {
+      const place = placeOf(context, query);
+      if (!place.ok) return place;
+      const { region, swarm } = place.value;
+      const imported = await callRegion(context, region, OWN_TIMEOUT_MS, (binding) =>
+        binding.memoryImport(context.caller, swarm, body.buffer, requestKey(context)),
+      );
+      const answered: MemoryImportReply = imported.ok ? imported.value : imported;
+      if (!answered.ok) return refusedBy(region, answered);
+      return replyJson(200, answered.value, { region, replayed: answered.replayed });
     },
   }),
 
