@@ -85,10 +85,7 @@ export interface MemoryCommandMap {
   /** With `known`, the tag of an answer the caller still has: `entry` is absent when that answer still holds. */
   retrieve: [input: EntryRef & { readonly known?: string }, output: { readonly tag: string; readonly entry?: EntryView }];
   delete: [input: EntryRef & WriteGuards, output: { readonly version: number }];
-  list: [
-    input: EntryFilter & Paging & { readonly values: boolean; readonly quarantined: boolean },
-    output: Page<EntryView>,
-  ];
+  list: [input: EntryFilter & Paging & { readonly values: boolean; readonly quarantined: boolean }, output: Page<EntryView>];
   getPermissions: [input: EntryRef, output: Permissions];
   setPermissions: [input: EntryRef & { readonly permissions: Permissions; readonly lease?: MemoryLease }, output: Permissions];
   history: [input: EntryRef & Paging, output: Page<VersionView>];
@@ -124,9 +121,9 @@ export interface MemoryCommandMap {
   listEvents: [input: Paging, output: Page<MemoryEvent>];
   listConflicts: [input: Paging, output: Page<MemoryConflict>];
   listAudit: [input: Paging, output: Page<MemoryAuditRow>];
-  getSettings: [input: Record<never, never>, output: MemorySettings];
+  getSettings: [input: unknown, output: MemorySettings];
   putSettings: [input: { readonly settings: MemorySettings }, output: MemorySettings];
-  memoryStatus: [input: Record<never, never>, output: MemoryStatus];
+  memoryStatus: [input: unknown, output: MemoryStatus];
 }
 export type MemoryCommandType = keyof MemoryCommandMap;
 export type MemoryCommandOf<K extends MemoryCommandType> = { readonly type: K } & MemoryCommandMap[K][0];

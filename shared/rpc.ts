@@ -395,12 +395,7 @@ export interface RegionRpc {
   /** Runs commands on a swarm's memory in this region; one answer each, in their order. */
   memory(caller: Caller, swarm: string, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]>;
   /** One entry. An answer this region's Worker still has is used if the memory confirms it, or if it is not older than asked. */
-  memoryEntry(
-    caller: Caller,
-    swarm: string,
-    ref: EntryRef,
-    maxStaleMs: number,
-  ): Promise<Result<EntryView, FleetError>>;
+  memoryEntry(caller: Caller, swarm: string, ref: EntryRef, maxStaleMs: number): Promise<Result<EntryView, FleetError>>;
 }
 
 /** Headers on the one request that cannot be RPC: the upgrade of an agent's session, router to region entrypoint `fetch`. */

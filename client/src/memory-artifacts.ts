@@ -47,7 +47,10 @@ export async function getArtifact(paths: MemoryPaths, id: string, options?: Call
   const content = new Uint8Array(artifact.bytes);
   for (let number = 0; number < artifact.chunks; number += 1) {
     const { data } = await paths.get<{ data: string }>(pathOf(paths, id, `/chunks/${number}`), undefined, options);
-    content.set(Uint8Array.from(atob(data), (character) => character.charCodeAt(0)), number * artifact.chunkBytes);
+    content.set(
+      Uint8Array.from(atob(data), (character) => character.charCodeAt(0)),
+      number * artifact.chunkBytes,
+    );
   }
   if ((await sha256Of(content)) !== artifact.sha256) throw new FleetError(`Artifact ${id} is not what was stored.`);
   return content;

@@ -33,7 +33,9 @@ export class MemoryClaim implements AsyncDisposable {
   /** Holds it for `leaseMs` more, counted from now; by default a minute. */
   async renew(leaseMs?: number, options?: CallOptions): Promise<void> {
     const body = { fencingToken: this.fencingToken, ...(leaseMs === undefined ? {} : { leaseMs }) };
-    this.#info = await this.#paths.post<ClaimInfo>(`/claims/${encodeURIComponent(this.id)}/renew`, body, options, { creates: false });
+    this.#info = await this.#paths.post<ClaimInfo>(`/claims/${encodeURIComponent(this.id)}/renew`, body, options, {
+      creates: false,
+    });
   }
 
   /** Gives the paths back; again it does nothing. */

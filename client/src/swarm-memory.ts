@@ -136,10 +136,7 @@ export class SwarmMemory {
 
   /** Many operations in one call, each by itself. */
   async batch(
-    operations: readonly (
-      | Exclude<MemoryOperation, { op: 'check' }>
-      | { readonly op: 'get'; readonly key: string }
-    )[],
+    operations: readonly (Exclude<MemoryOperation, { op: 'check' }> | { readonly op: 'get'; readonly key: string })[],
     options?: CallOptions,
   ): Promise<BatchResult<MemoryEntry | null>[]> {
     return batch(this.#paths, operations, options);

@@ -58,7 +58,12 @@ export function importFile(
 ): Result<{ readonly restorePoint: string; readonly entries: number; readonly skipped: number }, FleetError> {
   if (open.database.databaseSize > IMPORT_BYTES_MAX) {
     const limit = IMPORT_BYTES_MAX;
-    return err({ kind: 'quota_exceeded', scope: 'swarm', limit, detail: 'This memory is too large for a restore point, and so for an import.' });
+    return err({
+      kind: 'quota_exceeded',
+      scope: 'swarm',
+      limit,
+      detail: 'This memory is too large for a restore point, and so for an import.',
+    });
   }
   const read = readEntries(engine, file);
   if (!read.ok) return read;
@@ -97,5 +102,7 @@ const cell = (source: SqlJsDatabase, query: string): unknown => source.exec(quer
 function rowsOf(source: SqlJsDatabase): readonly FileEntry[] {
   const [result] = source.exec(`SELECT * FROM memory LIMIT ${MEMORY_LIMITS.entriesPerShard}`);
   if (result === undefined) return [];
-  return result.values.map((values) => Object.fromEntries(result.columns.map((name, i) => [name, values[i]])) as unknown as FileEntry);
+  return result.values.map(
+    (values) => Object.fromEntries(result.columns.map((name, i) => [name, values[i]])) as unknown as FileEntry,
+  );
 }

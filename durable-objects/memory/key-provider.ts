@@ -25,7 +25,8 @@ export function keyProviderOf(env: RegionEnv): KeyProvider | null {
   const name = JSON.stringify([env.REGION, kms, secrets]);
   const known = PROVIDERS.get(name);
   if (known !== undefined) return known;
-  const provider = kms === '' ? SecretKeys.parse(secrets) : new KmsKeys({ ...KmsSchema.parse(JSON.parse(kms)), region: env.REGION });
+  const provider =
+    kms === '' ? SecretKeys.parse(secrets) : new KmsKeys({ ...KmsSchema.parse(JSON.parse(kms)), region: env.REGION });
   PROVIDERS.set(name, provider);
   return provider;
 }

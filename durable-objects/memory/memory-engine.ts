@@ -96,7 +96,7 @@ export class MemoryEngine {
     }
     const answer = this.#decide(step, command);
     if (idempotency !== undefined && answer.ok && !READS.has(command.type)) {
-      remember(step.db, idempotency, answer as Kept, step.nowMs, this.#touched(step, command));
+      remember(step.db, idempotency, answer, step.nowMs, this.#touched(step, command));
     }
     return answer;
   }

@@ -3,13 +3,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { monotonicFactory } from 'ulid';
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
-import type {
-  LeaseRevocation,
-  MemoryHome,
-  MemoryImportReply,
-  MemoryReply,
-  MemoryRequest,
-} from '../../shared/memory-rpc.ts';
+import type { LeaseRevocation, MemoryHome, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import { SealedError } from '../../wasm/sqlite/errors.ts';
@@ -86,7 +80,10 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
   async #start(fleet: string, home: MemoryHome): Promise<Open> {
     const keys = keyProviderOf(this.env);
     if (keys === null) {
-      throw new Refusal({ kind: 'not_configured', detail: 'The memory of this region has no keys. Its deployment sets MEMORY_KEYS.' });
+      throw new Refusal({
+        kind: 'not_configured',
+        detail: 'The memory of this region has no keys. Its deployment sets MEMORY_KEYS.',
+      });
     }
     const database = await SealedDatabase.open({
       storage: this.ctx.storage,

@@ -116,7 +116,11 @@ function dot(data: Int8Array, from: number, query: Int8Array, dimensions: number
 }
 
 /** Keeps the list sorted, best first; equal scores in the order of ids. */
-function insert(best: { readonly id: number; readonly score: number }[], one: { readonly id: number; readonly score: number }, limit: number): void {
+function insert(
+  best: { readonly id: number; readonly score: number }[],
+  one: { readonly id: number; readonly score: number },
+  limit: number,
+): void {
   let at = best.length;
   while (at > 0 && (best[at - 1]?.score ?? 0) < one.score) at -= 1;
   best.splice(at, 0, one);

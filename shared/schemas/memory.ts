@@ -111,7 +111,11 @@ const filterShape = {
 };
 export const SearchSchema = z
   .strictObject({
-    query: z.string().min(1).max(1_024).meta({ description: 'Words that must all occur; `"a b"` as a phrase, `ab*` as a beginning' }),
+    query: z
+      .string()
+      .min(1)
+      .max(1_024)
+      .meta({ description: 'Words that must all occur; `"a b"` as a phrase, `ab*` as a beginning' }),
     limit: z.int().min(1).max(MEMORY_LIMITS.searchResults).default(10),
     ...filterShape,
   })
@@ -216,7 +220,10 @@ const GlobSchema = z
   .refine(isText, 'must be text')
   .refine((glob) => !glob.includes('\\'), 'must not contain a backslash; separate folders by /')
   .refine((glob) => !glob.split('/').some((part) => part === '..'), 'must not contain ..')
-  .meta({ description: 'A path or a pattern: * ? [abc] {a,b} and **; a folder stands for everything below it', example: 'src/**' });
+  .meta({
+    description: 'A path or a pattern: * ? [abc] {a,b} and **; a folder stands for everything below it',
+    example: 'src/**',
+  });
 export const ClaimSchema = z
   .strictObject({
     paths: z.array(GlobSchema).min(1).max(MEMORY_LIMITS.claimPaths),
@@ -303,7 +310,10 @@ export const CreateArtifactSchema = z
 export type CreateArtifact = z.infer<typeof CreateArtifactSchema>;
 export const ArtifactChunkSchema = z
   .strictObject({
-    data: z.base64().max(Math.ceil(MEMORY_LIMITS.artifactChunkBytes / 3) * 4).meta({ description: 'Base64' }),
+    data: z
+      .base64()
+      .max(Math.ceil(MEMORY_LIMITS.artifactChunkBytes / 3) * 4)
+      .meta({ description: 'Base64' }),
   })
   .meta({ id: 'MemoryArtifactChunk' });
 export const ArtifactSchema = z

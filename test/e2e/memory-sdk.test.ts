@@ -1,7 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ConfigurationError, FleetManager, InvalidStateError, SwarmMemory, VersionConflictError } from '../../client/src/index.ts';
+import {
+  ConfigurationError,
+  FleetManager,
+  InvalidStateError,
+  SwarmMemory,
+  VersionConflictError,
+} from '../../client/src/index.ts';
 import { type ContractFleet, startContractFleet } from './lib/contract-fleet.ts';
 
 /* Agent memory as a program and a terminal use it. */
@@ -36,7 +42,9 @@ describe('SwarmMemory', () => {
     await ada.store('plan', { step: 1 }, { level: 'swarm', tags: ['now'], ttl: 60_000 });
     expect(await bob.retrieve('plan')).toEqual({ step: 1 });
     expect(await bob.retrieve('nothing')).toBeUndefined();
-    expect((await bob.list({ tag: 'now' })).map(({ key, value, owner }) => [key, value, owner])).toMatchObject([['plan', { step: 1 }, expect.stringContaining('.coder.')]]);
+    expect((await bob.list({ tag: 'now' })).map(({ key, value, owner }) => [key, value, owner])).toMatchObject([
+      ['plan', { step: 1 }, expect.stringContaining('.coder.')],
+    ]);
     await ada.setPermissions('plan', { level: 'swarm', write: ['swarm'] });
     expect(await bob.getPermissions('plan')).toEqual({ level: 'swarm', read: [], write: ['swarm'], delete: [] });
     await bob.store('plan', { step: 2 }, { ifVersion: 1 });
@@ -85,7 +93,12 @@ describe('SwarmMemory', () => {
     expect(stored.map((result) => result.ok)).toEqual([true, true, false]);
     expect((await bob.search('green apple')).map(({ key }) => key)).toEqual(['s/2']);
     expect((await bob.nearest([0.9, 0.1], { limit: 1 })).map(({ key, score }) => [key, score > 0.9])).toEqual([['s/1', true]]);
-    expect(await ada.transaction([{ op: 'put', key: 's/1', value: 'x' }, { op: 'delete', key: 's/2' }])).toEqual([
+    expect(
+      await ada.transaction([
+        { op: 'put', key: 's/1', value: 'x' },
+        { op: 'delete', key: 's/2' },
+      ]),
+    ).toEqual([
       { key: 's/1', version: 2 },
       { key: 's/2', version: 1 },
     ]);
@@ -110,18 +123,28 @@ describe('SwarmMemory', () => {
 describe('fleet memory', () => {
   const ROOT = path.resolve(import.meta.dirname, '../..');
   const run = (...args: readonly string[]): { readonly code: number | null; readonly out: string; readonly err: string } => {
-    const done = spawnSync(process.execPath, [path.join(ROOT, 'client/bin/fleet.mjs'), 'memory', ...args, '--swarm', 'cli', '--region', REGION], {
-      env: { ...process.env, FLEET_ENDPOINT: contract.url, FLEET_TOKEN: contract.admin, NO_COLOR: '1' },
-      encoding: 'utf8',
-    });
+    const done = spawnSync(
+      process.execPath,
+      [path.join(ROOT, 'client/bin/fleet.mjs'), 'memory', ...args, '--swarm', 'cli', '--region', REGION],
+      {
+        env: { ...process.env, FLEET_ENDPOINT: contract.url, FLEET_TOKEN: contract.admin, NO_COLOR: '1' },
+        encoding: 'utf8',
+      },
+    );
     return { code: done.status, out: done.stdout.trim(), err: done.stderr };
   };
 
   it('M151 sets, gets, lists, grants and erases', () => {
-    expect(run('set', 'plan', '{"step":1}', '--level', 'swarm', '--tag', 'now')).toMatchObject({ code: 0, out: 'plan version 1, swarm, eu-west-1' });
+    expect(run('set', 'plan', '{"step":1}', '--level', 'swarm', '--tag', 'now')).toMatchObject({
+      code: 0,
+      out: 'plan version 1, swarm, eu-west-1',
+    });
     expect(JSON.parse(run('get', 'plan').out)).toEqual({ step: 1 });
     expect(run('list', '--tag', 'now').out).toMatch(/plan +swarm +1/);
-    expect(run('set', 'plan', '2', '--if-version', '7')).toMatchObject({ code: 1, err: expect.stringContaining('version_conflict') });
+    expect(run('set', 'plan', '2', '--if-version', '7')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('version_conflict'),
+    });
     expect(run('grant', 'plan', '--read', 'a,b').code).toBe(0);
     expect(run('permissions', 'plan').out).toMatch(/read +\["a","b"\]/);
     expect(run('history', 'plan').out).toContain('{"step":1}');

@@ -55,8 +55,19 @@ describe('entries', () => {
     expect([stored.status, stored.json['version'], stored.headers.get('x-fleet-region')]).toEqual([201, 1, REGION]);
     const read = await get(ada, 'notes/ä b/%2F');
     expect(read.status).toBe(200);
-    expect(read.json).toMatchObject({ key: 'notes/ä b/%2F', value, version: 1, level: 'private', owner: ada.id, region: REGION, tags: ['x'] });
-    expect((await put(ada, 'notes/ä b/%2F', { value: 1, ifVersion: 7 })).json).toMatchObject({ status: 412, code: 'version_conflict' });
+    expect(read.json).toMatchObject({
+      key: 'notes/ä b/%2F',
+      value,
+      version: 1,
+      level: 'private',
+      owner: ada.id,
+      region: REGION,
+      tags: ['x'],
+    });
+    expect((await put(ada, 'notes/ä b/%2F', { value: 1, ifVersion: 7 })).json).toMatchObject({
+      status: 412,
+      code: 'version_conflict',
+    });
     expect((await put(ada, 'notes/ä b/%2F', { value: 1, ifVersion: 1 })).status).toBe(200);
     expect((await as(ada, 'DELETE', `/entries/${encodeURIComponent('notes/ä b/%2F')}`)).status).toBe(204);
     expect((await get(ada, 'notes/ä b/%2F')).status).toBe(404);
@@ -76,7 +87,11 @@ describe('entries', () => {
       expect([...hidden.headers.keys()].toSorted()).toEqual([...absent.headers.keys()].toSorted());
     }
     const sees = async (who: Member | string, query = ''): Promise<string> =>
-      (await Promise.all(['own', 'team', 'shared', 'open'].map(async (key) => ((await get(who, key, query)).status === 200 ? key[0] : '-')))).join('');
+      (
+        await Promise.all(
+          ['own', 'team', 'shared', 'open'].map(async (key) => ((await get(who, key, query)).status === 200 ? key[0] : '-')),
+        )
+      ).join('');
     expect(await sees(ada)).toBe('otso');
     expect(await sees(bob)).toBe('-tso');
     expect(await sees(cyd)).toBe('--so');
@@ -84,7 +99,8 @@ describe('entries', () => {
     expect(await sees(viewer, HERE)).toBe('---o');
     expect(await sees(operator, HERE)).toBe('-tso');
     expect(await sees(fleet.admin, HERE)).toBe('-tso');
-    for (const who of [bob, cyd]) expect((await put(who, 'shared', { value: 9 })).json).toMatchObject({ status: 403, code: 'forbidden' });
+    for (const who of [bob, cyd])
+      expect((await put(who, 'shared', { value: 9 })).json).toMatchObject({ status: 403, code: 'forbidden' });
     expect((await put(outsider, 'shared', { value: 9, level: 'swarm' })).status).toBe(403);
     expect((await put(viewer, 'x', { value: 9 }, HERE)).status).toBe(403);
     expect((await as(bob, 'DELETE', '/entries/open')).status).toBe(403);
@@ -123,7 +139,9 @@ describe('entries', () => {
     const first = await as(ada, 'GET', '/entries?prefix=find/&limit=1');
     const next = await as(ada, 'GET', `/entries?prefix=find/&limit=1&cursor=${String(first.json['nextCursor'])}`);
     expect([keys(first), keys(next), next.json['nextCursor']]).toEqual([['find/a'], ['find/b'], undefined]);
-    expect(code(await as(ada, 'GET', `/entries?prefix=other/&limit=1&cursor=${String(first.json['nextCursor'])}`))).toBe('invalid_cursor');
+    expect(code(await as(ada, 'GET', `/entries?prefix=other/&limit=1&cursor=${String(first.json['nextCursor'])}`))).toBe(
+      'invalid_cursor',
+    );
   });
 
   it('M59 batches take each item by itself, transactions all or none, and keys keep both', async () => {
@@ -141,12 +159,26 @@ describe('entries', () => {
     const results = batch.json['results'] as { status: number; body?: { version: number } }[];
     expect(results.map((result) => result.status)).toEqual([201, 412, 200, 404, 422]);
     const headers = { 'idempotency-key': 'tx' };
-    const body = { operations: [{ op: 'put', key: 'b/2', value: 1 }, { op: 'check', key: 'b/1', ifVersion: 1 }] };
+    const body = {
+      operations: [
+        { op: 'put', key: 'b/2', value: 1 },
+        { op: 'check', key: 'b/1', ifVersion: 1 },
+      ],
+    };
     const one = await as(ada, 'POST', '/transaction', { body, headers });
     const again = await as(ada, 'POST', '/transaction', { body, headers });
     expect([one.status, again.headers.get('idempotency-replayed'), again.json]).toEqual([200, 'true', one.json]);
-    expect(code(await as(ada, 'POST', '/transaction', { body: { operations: [{ op: 'put', key: 'b/3', value: 1 }] }, headers }))).toBe('idempotency_mismatch');
-    const failed = await as(ada, 'POST', '/transaction', { body: { operations: [{ op: 'put', key: 'b/3', value: 1 }, { op: 'check', key: 'b/1', ifVersion: 8 }] } });
+    expect(
+      code(await as(ada, 'POST', '/transaction', { body: { operations: [{ op: 'put', key: 'b/3', value: 1 }] }, headers })),
+    ).toBe('idempotency_mismatch');
+    const failed = await as(ada, 'POST', '/transaction', {
+      body: {
+        operations: [
+          { op: 'put', key: 'b/3', value: 1 },
+          { op: 'check', key: 'b/1', ifVersion: 8 },
+        ],
+      },
+    });
     expect([failed.status, (await get(ada, 'b/3')).status]).toEqual([412, 404]);
   });
 });
@@ -161,7 +193,9 @@ describe('regions', () => {
     const admin = await mint({ role: 'admin', fleet: 'homely' });
     await fleet.call('PUT', '/v1/fleet', { token: admin, body: { homeRegion: REGION, residency: { allowed: ['eu'] } } });
     expect((await put(admin, 'k', { value: 1, level: 'swarm' })).headers.get('x-fleet-region')).toBe(REGION);
-    expect((await put(admin, 'k', { value: 1, level: 'swarm' }, '?region=us-east-1')).json).toMatchObject({ code: 'residency_violation' });
+    expect((await put(admin, 'k', { value: 1, level: 'swarm' }, '?region=us-east-1')).json).toMatchObject({
+      code: 'residency_violation',
+    });
     expect((await get(operator, 'k', HERE)).status).toBe(404);
   });
 });
@@ -177,7 +211,9 @@ describe('leases', () => {
     expect(code(await put(worker, 'leased', { value: 2, lease: { ...lease, fencingToken: 99_999 } }))).toBe('lease_superseded');
     expect(code(await put(ada, 'mine', { value: 2, lease }))).toBe('lease_superseded');
     expect((await fleet.call('POST', `/v1/agents/${worker.id}/quarantine`, { body: {} })).status).toBe(200);
-    await expect.poll(async () => code(await put(worker, 'leased', { value: 3, lease })), { timeout: 4_000 }).toBe('lease_superseded');
+    await expect
+      .poll(async () => code(await put(worker, 'leased', { value: 3, lease })), { timeout: 4_000 })
+      .toBe('lease_superseded');
     const after = (await get(bob, 'leased')).json['version'];
     expect(code(await put(worker, 'leased', { value: 4, lease }))).toBe('lease_superseded');
     expect((await get(bob, 'leased')).json['version']).toBe(after);
@@ -186,14 +222,17 @@ describe('leases', () => {
 
 describe('work', () => {
   it('M110 two agents never hold overlapping write claims', async () => {
-    const claim = (who: Member, paths: readonly string[], rest = {}): Promise<Answer> => as(who, 'POST', '/claims', { body: { paths, ...rest } });
+    const claim = (who: Member, paths: readonly string[], rest = {}): Promise<Answer> =>
+      as(who, 'POST', '/claims', { body: { paths, ...rest } });
     const held = await claim(ada, ['src/**', 'docs/*.md']);
     expect(held.status).toBe(201);
     expect((await claim(bob, ['src/deep/er.ts'])).json).toMatchObject({ status: 409, code: 'invalid_state', state: 'claimed' });
     expect((await claim(bob, ['docs/[a-c]*'])).status).toBe(409);
     expect((await claim(bob, ['test/**'])).status).toBe(201);
     const token = held.json['fencingToken'];
-    expect((await as(ada, 'POST', `/claims/${String(held.json['id'])}/release`, { body: { fencingToken: token } })).status).toBe(204);
+    expect((await as(ada, 'POST', `/claims/${String(held.json['id'])}/release`, { body: { fencingToken: token } })).status).toBe(
+      204,
+    );
     expect((await claim(bob, ['SRC/deep/er.ts'])).status).toBe(201);
     expect((await as(outsider, 'GET', '/claims')).json['data']).toEqual([]);
   });
@@ -202,7 +241,10 @@ describe('work', () => {
     const task = await fleet.call('POST', '/v1/tasks', { body: { pool: 'reviewer', payload: 1, region: REGION } });
     const id = String(task.json['id']);
     const vote = (who: Member | string, body: object): Promise<Answer> => as(who, 'POST', `/consensus/${id}/votes`, { body });
-    expect((await vote(ada, { choice: 'yes', confidence: 0.9, reasoning: 'fine' })).json).toMatchObject({ taskId: id, quorum: 3 });
+    expect((await vote(ada, { choice: 'yes', confidence: 0.9, reasoning: 'fine' })).json).toMatchObject({
+      taskId: id,
+      quorum: 3,
+    });
     expect((await vote(bob, { choice: 'yes', confidence: 0.8 })).json['decision']).toBeUndefined();
     expect((await vote(cyd, { choice: 'no', confidence: 0.3 })).json['decision']).toMatchObject({ choice: 'yes', votes: 3 });
     expect(code(await vote(cyd, { choice: 'no', confidence: 1 }))).toBe('invalid_state');
@@ -215,20 +257,30 @@ describe('work', () => {
   it('M130 quarantine hides, and erasure leaves nothing behind', async () => {
     const rogue = await register('coder', ['hive']);
     await put(rogue, 'poison', { value: 'bad', level: 'swarm' });
-    expect((await as(operator, 'POST', `/quarantine${HERE}`, { body: { agentId: rogue.id } })).json).toMatchObject({ entries: 1 });
+    expect((await as(operator, 'POST', `/quarantine${HERE}`, { body: { agentId: rogue.id } })).json).toMatchObject({
+      entries: 1,
+    });
     expect((await get(ada, 'poison')).status).toBe(404);
     expect((await put(rogue, 'more', { value: 1 })).status).toBe(403);
     expect((await as(ada, 'POST', '/quarantine', { body: { agentId: bob.id } })).status).toBe(403);
     const receipt = await as(fleet.admin, 'POST', `/erase${HERE}`, { body: { owner: rogue.id } });
-    expect(receipt.json).toMatchObject({ region: REGION, swarm: 'hive', remaining: 0, sharedCache: 'none', erased: { memory: 1 } });
+    expect(receipt.json).toMatchObject({
+      region: REGION,
+      swarm: 'hive',
+      remaining: 0,
+      sharedCache: 'none',
+      erased: { memory: 1 },
+    });
   });
 });
 
 describe('files', () => {
   it('M145 an export is a standard SQLite file with what its caller may read, and an import takes it in', async () => {
     await put(ada, 'private-note', { value: 'for ada alone' });
-    await put(ada, 'swarm-note', { value: 'for all' , level: 'swarm' });
-    const response = await fetch(`${fleet.url}/v1/memory/hive/export${HERE}`, { headers: { authorization: `Bearer ${operator}` } });
+    await put(ada, 'swarm-note', { value: 'for all', level: 'swarm' });
+    const response = await fetch(`${fleet.url}/v1/memory/hive/export${HERE}`, {
+      headers: { authorization: `Bearer ${operator}` },
+    });
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/vnd.sqlite3']);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const file = path.join(fleet.stateDir, 'export.sqlite');
@@ -272,7 +324,8 @@ describe('the disk', () => {
       if (!name.includes('MemoryObject')) continue;
       sealed += 1;
       const bytes = readFileSync(name).toString('latin1');
-      for (const text of [mark, ada.id, 'acl_level', 'CREATE TABLE memory', 'quarantined_at']) if (bytes.includes(text)) found.push(`${name}: ${text}`);
+      for (const text of [mark, ada.id, 'acl_level', 'CREATE TABLE memory', 'quarantined_at'])
+        if (bytes.includes(text)) found.push(`${name}: ${text}`);
     }
     expect(sealed).toBeGreaterThan(0);
     expect(found).toEqual([]);

@@ -6,7 +6,7 @@ import type { VectorSearch } from '../../durable-objects/memory/core/vectors.ts'
 import { migrate } from '../../durable-objects/lib/migrate.ts';
 import type { LeaseFacts, TaskFacts } from '../../durable-objects/memory/core/fences.ts';
 import type { FleetError } from '../../shared/errors.ts';
-import type { MemoryCommandOf, MemoryCommandType, MemoryOutput, MemoryReply } from '../../shared/memory-rpc.ts';
+import type { MemoryCommandOf, MemoryCommandType, MemoryOutput } from '../../shared/memory-rpc.ts';
 import type { Result } from '../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import { NodeStorage } from './sql-storage.ts';
@@ -75,7 +75,7 @@ export function memory(options: { readonly vectors?: VectorSearch; readonly stor
       const { key, ...told } = extra;
       const request = { command: command as never, ...(key === undefined ? {} : { idempotency: key }) };
       const [reply] = engine.execute(caller, [request], told);
-      return reply as MemoryReply<typeof command.type> as never;
+      return reply as never;
     },
     must(caller, command, extra = {}) {
       const reply = harness.run(caller, command, extra);

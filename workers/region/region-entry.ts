@@ -262,12 +262,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     return orOverloaded(importMemory(this.#memory, caller, swarm, file, idempotency));
   }
 
-  async memoryEntry(
-    caller: Caller,
-    swarm: string,
-    ref: EntryRef,
-    maxStaleMs: number,
-  ): Promise<Result<EntryView, FleetError>> {
+  async memoryEntry(caller: Caller, swarm: string, ref: EntryRef, maxStaleMs: number): Promise<Result<EntryView, FleetError>> {
     return orOverloaded(readEntry(this.#memory, caller, swarm, ref, maxStaleMs));
   }
 

@@ -1,7 +1,14 @@
 import type { RegionId } from '../../regions/table.ts';
 import { candidateRegions } from '../../regions/rank.ts';
 import { notFound, type FleetError } from '../../shared/errors.ts';
-import type { EntryView, MemoryCommandOf, MemoryCommandType, MemoryOutput, MemoryReply, VersionView } from '../../shared/memory-rpc.ts';
+import type {
+  EntryView,
+  MemoryCommandOf,
+  MemoryCommandType,
+  MemoryOutput,
+  MemoryReply,
+  VersionView,
+} from '../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Page } from '../../shared/rpc.ts';
 import { MemoryKeySchema } from '../../shared/schemas/memory.ts';
@@ -47,7 +54,10 @@ function allowed(context: RequestContext, region: string): Result<RegionId, Flee
 }
 
 /** The region of a request: an agent's own, the one named, the fleet's home. There is no guess. */
-export function placeOf(context: RequestContext, query: { readonly region?: string | undefined }): Result<MemoryPlace, FleetError> {
+export function placeOf(
+  context: RequestContext,
+  query: { readonly region?: string | undefined },
+): Result<MemoryPlace, FleetError> {
   const swarm = context.params['swarm'] ?? '';
   if (!SwarmNameSchema.safeParse(swarm).success) {
     const isRead = context.request.method === 'GET' || context.request.method === 'DELETE';
@@ -100,7 +110,7 @@ export async function ask<K extends MemoryCommandType>(
   );
   if (!called.ok) return called;
   const [answer] = called.value;
-  return (answer ?? err({ kind: 'internal', detail: 'The region gave no answer.' })) as MemoryReply<K>;
+  return answer ?? err({ kind: 'internal', detail: 'The region gave no answer.' });
 }
 
 /** Runs one command and writes its answer; `write` null: there is nothing to say. */
@@ -112,7 +122,7 @@ export async function answer<K extends MemoryCommandType>(
 ): Promise<Outcome> {
   const answered = await ask(context, place, command);
   if (!answered.ok) return refusedBy(place.region, answered);
-  const output = answered.value as MemoryOutput<K>;
+  const output = answered.value;
   const status = typeof show.status === 'number' ? show.status : show.status(output);
   const body = status === 204 ? null : (show.write ?? JSON.stringify)(output);
   return reply(status, body, { region: place.region, replayed: answered.replayed });
@@ -129,7 +139,10 @@ export async function answerPage<K extends MemoryCommandType>(
   },
 ): Promise<Outcome> {
   const { limit, cursor, ...filter } = list.query;
-  const texts = Object.entries({ ...filter, ...place, path: context.pathname }).map(([name, value]) => [name, value === undefined ? undefined : String(value)]);
+  const texts = Object.entries({ ...filter, ...place, path: context.pathname }).map(([name, value]) => [
+    name,
+    value === undefined ? undefined : `${value as string | number | boolean}`,
+  ]);
   const hash = filterHash(context.template, Object.fromEntries(texts) as Record<string, string | undefined>);
   const after = readCursor(hash, cursor);
   if (!after.ok) return after;

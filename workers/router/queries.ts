@@ -84,7 +84,11 @@ export const ListEntriesQuerySchema = z.object({
   quarantined: flag('false'),
 });
 export const HistoryQuerySchema = z.object({ ...EntryRefShape, ...PageShape });
-export const ClaimsQuerySchema = z.object({ ...MemoryShape, ...PageShape, path: z.string().min(1).max(MEMORY_LIMITS.globChars).optional() });
+export const ClaimsQuerySchema = z.object({
+  ...MemoryShape,
+  ...PageShape,
+  path: z.string().min(1).max(MEMORY_LIMITS.globChars).optional(),
+});
 export const ArtifactsQuerySchema = z.object({
   ...MemoryShape,
   ...PageShape,

@@ -44,7 +44,11 @@ export class MemoryPaths {
 }
 
 /** The results of a batch, each with its value or its error. */
-export async function batch<T>(paths: MemoryPaths, operations: readonly object[], options?: CallOptions): Promise<BatchResult<T>[]> {
+export async function batch<T>(
+  paths: MemoryPaths,
+  operations: readonly object[],
+  options?: CallOptions,
+): Promise<BatchResult<T>[]> {
   const answer = await paths.post<{ results: BatchItem<T>[] }>('/batch', { operations }, options, { creates: false });
   return answer.results.map(batchResult);
 }

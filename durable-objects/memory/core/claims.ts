@@ -50,7 +50,12 @@ export function claim(step: Step, input: ClaimInput): Result<Claim, FleetError> 
   if (!isInside(step.who)) return err(NOT_WRITABLE);
   for (const [i, path] of input.paths.entries()) {
     const problem = globProblem(path);
-    if (problem !== null) return err({ kind: 'validation_failed', errors: [{ path: `paths.${i}`, message: problem }], detail: `paths.${i}: ${problem}` });
+    if (problem !== null)
+      return err({
+        kind: 'validation_failed',
+        errors: [{ path: `paths.${i}`, message: problem }],
+        detail: `paths.${i}: ${problem}`,
+      });
   }
   const { db, nowMs, who } = step;
   run(db, sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`);
@@ -98,7 +103,8 @@ function held(step: Step, claimId: string, fencingToken: number): Result<readonl
   if (row === undefined || !isInside(step.who)) return err(notFound('claim'));
   const isHolder = row.agent_id === step.who.subject || step.who.role === 'admin' || step.who.role === 'operator';
   if (!isHolder) return err(forbidden('Only its holder may do this with a claim.'));
-  if (row.fencing_token !== fencingToken) return err({ kind: 'lease_superseded', detail: 'The fencing token is not this claim’s.' });
+  if (row.fencing_token !== fencingToken)
+    return err({ kind: 'lease_superseded', detail: 'The fencing token is not this claim’s.' });
   if (row.expires_at <= step.nowMs) return err({ kind: 'lease_expired', detail: 'The claim is past its end.' });
   return ok(parts);
 }
@@ -140,4 +146,3 @@ export function listClaims(step: Step, input: MemoryCommandMap['listClaims'][0])
   const last = data.at(-1);
   return ok({ data, ...(claims.length > input.limit && last !== undefined ? { nextAfter: last.id } : {}) });
 }
-

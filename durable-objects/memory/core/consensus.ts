@@ -116,12 +116,15 @@ function viewOf(step: Step, taskId: string): Consensus {
     majority,
     ...(decision === null
       ? {}
-      : { decision: { choice: decision.choice, share: decision.share, votes: decision.votes, decidedAtMs: decision.decided_at } }),
+      : {
+          decision: { choice: decision.choice, share: decision.share, votes: decision.votes, decidedAtMs: decision.decided_at },
+        }),
   };
 }
 
 export function getConsensus(step: Step, { taskId }: { readonly taskId: string }): Result<Consensus, FleetError> {
-  const known = isInside(step.who) && first(step.db, sql`SELECT 1 AS n FROM consensus WHERE task_id = ${taskId} LIMIT 1`) !== null;
+  const known =
+    isInside(step.who) && first(step.db, sql`SELECT 1 AS n FROM consensus WHERE task_id = ${taskId} LIMIT 1`) !== null;
   return known ? ok(viewOf(step, taskId)) : err(notFound('consensus'));
 }
 
@@ -173,7 +176,10 @@ const reaches = (step: Step, from: string, to: string): boolean =>
       SELECT 1 AS n FROM waits WHERE id = ${to} LIMIT 1`,
   ) !== null;
 
-export function listDependencies(step: Step, input: MemoryCommandMap['listDependencies'][0]): Result<Page<Dependency>, FleetError> {
+export function listDependencies(
+  step: Step,
+  input: MemoryCommandMap['listDependencies'][0],
+): Result<Page<Dependency>, FleetError> {
   if (!isInside(step.who)) return ok({ data: [] });
   const [task = '', target = ''] = (input.after ?? '').split(' ');
   const conditions = [sql`(task_id, depends_on) > (${task}, ${target})`];
@@ -190,5 +196,8 @@ export function listDependencies(step: Step, input: MemoryCommandMap['listDepend
     createdAtMs: row.created_at,
   }));
   const last = data.at(-1);
-  return ok({ data, ...(found.length > data.length && last !== undefined ? { nextAfter: `${last.taskId} ${last.dependsOn}` } : {}) });
+  return ok({
+    data,
+    ...(found.length > data.length && last !== undefined ? { nextAfter: `${last.taskId} ${last.dependsOn}` } : {}),
+  });
 }

@@ -78,8 +78,7 @@ export function filtered(filter: EntryFilter): Fragment[] {
   if (filter.prefix !== undefined && filter.prefix !== '') conditions.push(prefixed(filter.prefix));
   if (filter.owner !== undefined) conditions.push(sql`m.owner_id = ${filter.owner}`);
   if (filter.level !== undefined) conditions.push(sql`m.acl_level = ${filter.level}`);
-  if (filter.tag !== undefined)
-    conditions.push(sql`EXISTS (SELECT 1 FROM json_each(m.tags) t WHERE t.value = ${filter.tag})`);
+  if (filter.tag !== undefined) conditions.push(sql`EXISTS (SELECT 1 FROM json_each(m.tags) t WHERE t.value = ${filter.tag})`);
   if (filter.updatedAfterMs !== undefined) conditions.push(sql`m.updated_at > ${filter.updatedAfterMs}`);
   if (filter.updatedBeforeMs !== undefined) conditions.push(sql`m.updated_at < ${filter.updatedBeforeMs}`);
   return conditions;

@@ -34,7 +34,7 @@ function matchOf(input: EraseInput): Match {
   }
   if (input.prefix !== undefined) {
     const { prefix } = input;
-    const starts = (text: string): Fragment => sql`substr(${raw(text)}, 1, ${[...prefix].length}) = ${prefix}`;
+    const starts = (text: string): Fragment => sql`substr(${raw(text)}, 1, ${Array.from(prefix).length}) = ${prefix}`;
     return {
       entries: starts('m.key'),
       tombstones: starts('key'),
@@ -61,15 +61,21 @@ export function erase(step: Step, input: EraseInput, restorePoints: number): Res
   const match = matchOf(input);
   // The caller drops them: each holds the whole memory as it was.
   const erased: Record<string, number> = { restore_points: restorePoints };
-  const ids = rows<Pick<EntryRow, 'id' | 'value_bytes'>>(db, sql`SELECT m.id, m.value_bytes FROM memory m WHERE ${match.entries}`);
+  const ids = rows<Pick<EntryRow, 'id' | 'value_bytes'>>(
+    db,
+    sql`SELECT m.id, m.value_bytes FROM memory m WHERE ${match.entries}`,
+  );
   const idList = inList(ids.map(({ id }) => String(id)));
-  const ofThem = (column: string): Fragment => sql`${raw(column)} IN (SELECT CAST(value AS INTEGER) FROM json_each(${JSON.stringify(ids.map(({ id }) => id))}))`;
+  const ofThem = (column: string): Fragment =>
+    sql`${raw(column)} IN (SELECT CAST(value AS INTEGER) FROM json_each(${JSON.stringify(ids.map(({ id }) => id))}))`;
   const count = (table: string, where: Fragment): number =>
     first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM ${raw(table)} WHERE ${where}`)?.n ?? 0;
   for (const table of ['versions', 'permissions', 'terms', 'vectors']) erased[table] = count(table, ofThem('memory_id'));
   // Versions that this person wrote of others' entries are its words, too.
   if (input.owner !== undefined) {
-    erased['versions'] = (erased['versions'] ?? 0) + run(db, sql`DELETE FROM versions WHERE written_by = ${input.owner} AND NOT ${ofThem('memory_id')}`);
+    erased['versions'] =
+      (erased['versions'] ?? 0) +
+      run(db, sql`DELETE FROM versions WHERE written_by = ${input.owner} AND NOT ${ofThem('memory_id')}`);
   }
   erased['memory'] = run(db, sql`DELETE FROM memory WHERE ${ofThem('id')}`);
   const bytes = ids.reduce((sum, row) => sum + row.value_bytes, 0);
@@ -80,7 +86,10 @@ export function erase(step: Step, input: EraseInput, restorePoints: number): Res
   removeFrom('tombstones', match.tombstones);
   removeFrom('events', join([match.events, ofThem('memory_id')], ' OR '));
   removeFrom('conflicts', join([match.conflicts, ofThem('memory_id')], ' OR '));
-  removeFrom('idempotency', sql`EXISTS (SELECT 1 FROM json_each(idempotency.memory_ids) j WHERE CAST(j.value AS TEXT) IN ${idList})`);
+  removeFrom(
+    'idempotency',
+    sql`EXISTS (SELECT 1 FROM json_each(idempotency.memory_ids) j WHERE CAST(j.value AS TEXT) IN ${idList})`,
+  );
   if (input.owner !== undefined) eraseOwner(step, input.owner, erased, removeFrom);
   const remaining =
     count('memory m', match.entries) +
@@ -112,7 +121,10 @@ function eraseOwner(
   removeFrom: (table: string, where: Fragment) => void,
 ): void {
   const { db } = step;
-  const artifacts = rows<{ id: string; bytes: number }>(db, sql`SELECT id, bytes FROM artifacts WHERE owner_id = ${owner} OR written_by = ${owner}`);
+  const artifacts = rows<{ id: string; bytes: number }>(
+    db,
+    sql`SELECT id, bytes FROM artifacts WHERE owner_id = ${owner} OR written_by = ${owner}`,
+  );
   for (const artifact of artifacts) dropArtifact(step, artifact);
   erased['artifacts'] = artifacts.length;
   removeFrom('consensus', sql`agent_id = ${owner}`);
@@ -120,7 +132,7 @@ function eraseOwner(
   removeFrom('permissions', sql`subject = ${owner}`);
   removeFrom('dependencies', sql`agent_id = ${owner}`);
   removeFrom('fences', sql`agent_id = ${owner}`);
-  removeFrom('idempotency', sql`substr(key, 1, ${[...owner].length + 1}) = ${`${owner}\n`}`);
+  removeFrom('idempotency', sql`substr(key, 1, ${Array.from(owner).length + 1}) = ${`${owner}\n`}`);
   run(db, sql`UPDATE tasks SET agent_id = NULL, result = NULL WHERE agent_id = ${owner}`);
   removeFrom('agents', sql`id = ${owner} AND status <> 'quarantined'`);
 }
@@ -136,7 +148,8 @@ function remainingOf({ db }: Step, owner: string): number {
     ['fences', sql`agent_id = ${owner}`],
   ] as const;
   return parts.reduce(
-    (sum, [table, where]) => sum + (first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM ${raw(table)} WHERE ${where}`)?.n ?? 0),
+    (sum, [table, where]) =>
+      sum + (first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM ${raw(table)} WHERE ${where}`)?.n ?? 0),
     0,
   );
 }

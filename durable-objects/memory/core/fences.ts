@@ -70,9 +70,7 @@ export function leasesToAsk(db: Sql, lease: MemoryLease, nowMs: number): readonl
   if (fence.fencing_token !== lease.fencingToken || fence.status === 'revoked' || fence.status === 'released') return [];
   const others = fence.agent_slots > 1 ? newer(db, fence, nowMs) : [];
   const doubtful = others.length > 0 && crowdedOut(fence, others) ? others : [];
-  return [fence, ...doubtful]
-    .filter((row) => isStale(row, nowMs))
-    .map((row) => row.allocation_id);
+  return [fence, ...doubtful].filter((row) => isStale(row, nowMs)).map((row) => row.allocation_id);
 }
 
 /** Whether the last word is too old, or of a moment that has not come yet: then the clock was set back. */
@@ -156,4 +154,5 @@ export function noteTask(step: Step, task: TaskFacts): void {
   );
 }
 
-export const knowsTask = (db: Sql, taskId: string): boolean => first(db, sql`SELECT 1 AS n FROM tasks WHERE id = ${taskId}`) !== null;
+export const knowsTask = (db: Sql, taskId: string): boolean =>
+  first(db, sql`SELECT 1 AS n FROM tasks WHERE id = ${taskId}`) !== null;

@@ -65,7 +65,8 @@ export function setPermissions(step: Step, input: MemoryCommandMap['setPermissio
 /** Another level may mean another place, which must be free; the value stays as it is, and so does its version. */
 function moveTo(step: Step, row: EntryRow, level: MemoryLevel): Result<EntryRow, FleetError> {
   if (level === row.acl_level) return ok(row);
-  if (!mayCreate(step, level) && !(step.who.role === 'admin' && (level !== 'team' || row.team !== null))) return err(NOT_WRITABLE);
+  if (!mayCreate(step, level) && !(step.who.role === 'admin' && (level !== 'team' || row.team !== null)))
+    return err(NOT_WRITABLE);
   const scope = scopeOf(level, { subject: row.owner_id, team: row.team });
   let past = 0;
   if (scope !== row.scope) {

@@ -16,10 +16,12 @@ export function quarantine(step: Step, input: QuarantineInput): Result<Quarantin
   const { db, nowMs } = step;
   const set = input.release ? sql`quarantined_at = NULL` : sql`quarantined_at = ${nowMs}`;
   const isDue = input.release ? sql`quarantined_at IS NOT NULL` : sql`quarantined_at IS NULL`;
-  const writtenBy = input.agentId === undefined ? sql`allocation_id = ${input.allocationId ?? ''}` : sql`written_by = ${input.agentId}`;
+  const writtenBy =
+    input.agentId === undefined ? sql`allocation_id = ${input.allocationId ?? ''}` : sql`written_by = ${input.agentId}`;
   const mark = (table: string, whose: Fragment): number =>
     run(db, sql`UPDATE ${raw(table)} SET ${set} WHERE ${whose} AND ${isDue}`);
-  const votedBy = input.agentId === undefined ? sql`allocation_id = ${input.allocationId ?? ''}` : sql`agent_id = ${input.agentId}`;
+  const votedBy =
+    input.agentId === undefined ? sql`allocation_id = ${input.allocationId ?? ''}` : sql`agent_id = ${input.agentId}`;
   const result: Quarantined = {
     entries: mark('memory', writtenBy),
     versions: mark('versions', writtenBy),

@@ -5,16 +5,7 @@ import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
 import type { MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { grants, type Subject } from './acl.ts';
-import {
-  COLUMNS,
-  COLUMNS_WITHOUT_VALUE,
-  filtered,
-  find,
-  permitted,
-  provenanceOf,
-  viewOf,
-  type EntryRow,
-} from './entry-rows.ts';
+import { COLUMNS, COLUMNS_WITHOUT_VALUE, filtered, find, permitted, provenanceOf, viewOf, type EntryRow } from './entry-rows.ts';
 import { first, join, rows, sql, type Fragment, type Row } from './sql.ts';
 import { counters, type Step } from './step.ts';
 

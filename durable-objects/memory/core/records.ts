@@ -91,7 +91,10 @@ export function conflict(step: Step, facts: ConflictFacts, acl: Acl): void {
 
 /** Leaves the newest rows of a table, in steps of bounded size; answers how many went. */
 export function keepNewest(db: Sql, table: string, key: string, keep: number, step: number): number {
-  const edge = first<Row>(db, sql`SELECT ${raw(key)} AS edge FROM ${raw(table)} ORDER BY ${raw(key)} DESC LIMIT 1 OFFSET ${keep}`);
+  const edge = first<Row>(
+    db,
+    sql`SELECT ${raw(key)} AS edge FROM ${raw(table)} ORDER BY ${raw(key)} DESC LIMIT 1 OFFSET ${keep}`,
+  );
   if (edge === null) return 0;
   const old = join([sql`${raw(key)} <= ${edge['edge'] ?? null}`], '');
   return run(

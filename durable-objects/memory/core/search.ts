@@ -50,18 +50,27 @@ interface CountedRow extends Row {
 
 function indexed(step: Step, wanted: readonly Wanted[], visible: readonly Fragment[]): Found[] {
   const parts = wanted.flatMap(({ words, isPrefix }) =>
-    words.map((word, i) => (isPrefix && i === words.length - 1 ? sql`t.term >= ${word} AND t.term < ${`${word}\u{10ffff}`}` : sql`t.term = ${word}`)),
+    words.map((word, i) =>
+      isPrefix && i === words.length - 1 ? sql`t.term >= ${word} AND t.term < ${`${word}\u{10ffff}`}` : sql`t.term = ${word}`,
+    ),
   );
   const having = parts.map((part) => sql`m.id IN (SELECT t.memory_id FROM terms t WHERE ${part})`);
   const counts = parts.map(
-    (part, i) => sql`(SELECT SUM(t.count) FROM terms t WHERE t.memory_id = m.id AND ${part}) AS n${{ text: String(i), values: [] }}`,
+    (part, i) =>
+      sql`(SELECT SUM(t.count) FROM terms t WHERE t.memory_id = m.id AND ${part}) AS n${{ text: String(i), values: [] }}`,
   );
   const found = rows<CountedRow>(
     step.db,
     sql`SELECT m.id, m.terms, ${join(counts, ', ')} FROM memory m
       WHERE ${join([...having, sql`m.terms > 0`, ...visible], ' AND ')} ORDER BY m.id DESC LIMIT ${RANKED_MAX}`,
   );
-  return found.map((row) => ({ id: row.id, score: textScore(parts.map((_, i) => Number(row[`n${i}`] ?? 0)), row.terms) }));
+  return found.map((row) => ({
+    id: row.id,
+    score: textScore(
+      parts.map((_, i) => Number(row[`n${i}`] ?? 0)),
+      row.terms,
+    ),
+  }));
 }
 
 /** Entries outside of any index, newest first and only so many: the index is there for what grows large. */

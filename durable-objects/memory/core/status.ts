@@ -44,7 +44,8 @@ export function memoryStatus(
     entries: now.entries,
     bytes: now.bytes,
     artifacts: count('SELECT COUNT(*) AS n FROM artifacts'),
-    claims: first<{ n: number }>(db, sql`SELECT COUNT(DISTINCT claim_id) AS n FROM resources WHERE expires_at > ${nowMs}`)?.n ?? 0,
+    claims:
+      first<{ n: number }>(db, sql`SELECT COUNT(DISTINCT claim_id) AS n FROM resources WHERE expires_at > ${nowMs}`)?.n ?? 0,
     aclEpoch: now.acl_epoch,
     databaseBytes: facts.databaseBytes,
     agents: rows<{ id: string; pool: string; status: string; updated_at: number }>(

@@ -40,12 +40,27 @@ export function sweep(step: Step): boolean {
   note(artifacts.length);
 
   run(db, sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`);
-  note(run(db, sql`DELETE FROM tombstones WHERE (key, scope) IN (SELECT key, scope FROM tombstones
-    WHERE deleted_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`));
-  note(run(db, sql`DELETE FROM fences WHERE allocation_id IN (SELECT allocation_id FROM fences
-    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`));
-  note(run(db, sql`DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency
-    WHERE at <= ${nowMs - MEMORY_LIMITS.idempotencyTtlMs} ORDER BY id LIMIT ${limit})`));
+  note(
+    run(
+      db,
+      sql`DELETE FROM tombstones WHERE (key, scope) IN (SELECT key, scope FROM tombstones
+    WHERE deleted_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
+    ),
+  );
+  note(
+    run(
+      db,
+      sql`DELETE FROM fences WHERE allocation_id IN (SELECT allocation_id FROM fences
+    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
+    ),
+  );
+  note(
+    run(
+      db,
+      sql`DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency
+    WHERE at <= ${nowMs - MEMORY_LIMITS.idempotencyTtlMs} ORDER BY id LIMIT ${limit})`,
+    ),
+  );
   run(db, sql`DELETE FROM metrics WHERE minute <= ${Math.floor(nowMs / 60_000) - MEMORY_LIMITS.metricMinutes}`);
   note(keepNewest(db, 'idempotency', 'id', MEMORY_LIMITS.idempotencyKeys, limit));
   note(keepNewest(db, 'events', 'id', MEMORY_LIMITS.events, limit));

@@ -47,7 +47,7 @@ function check(entry: FileEntry, nowMs: number): Checked | null {
   let tags: unknown = [];
   try {
     JSON.parse(value);
-    tags = entry.tags === undefined || entry.tags === null ? [] : JSON.parse(String(entry.tags));
+    tags = entry.tags === undefined || entry.tags === null ? [] : JSON.parse(typeof entry.tags === 'string' ? entry.tags : '');
   } catch {
     return null;
   }
@@ -60,7 +60,7 @@ function check(entry: FileEntry, nowMs: number): Checked | null {
     team,
     createdAt: instant(entry.created_at) ?? nowMs,
     expiresAt: instant(entry.expires_at),
-    tags: tags as string[],
+    tags,
     version: Math.max(1, instant(entry.version) ?? 1),
   };
 }

@@ -39,7 +39,8 @@ const REINDEX_STEP = 100;
 /** One step towards what the settings ask for; answers whether more is left. A search finds what is not indexed yet, too. */
 export function reindex(step: Step): boolean {
   const { db } = step;
-  const at = first<{ reindex_after: number | null }>(db, sql`SELECT reindex_after FROM settings WHERE id = 1`)?.reindex_after ?? null;
+  const at =
+    first<{ reindex_after: number | null }>(db, sql`SELECT reindex_after FROM settings WHERE id = 1`)?.reindex_after ?? null;
   if (at === null) return false;
   const settings = settingsOf(db);
   const due = rows<EntryRow>(db, sql`SELECT ${COLUMNS} FROM memory m WHERE m.id > ${at} ORDER BY m.id LIMIT ${REINDEX_STEP}`);

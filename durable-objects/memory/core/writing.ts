@@ -115,7 +115,8 @@ export function storeAs(step: Step, input: StoreInput, provenance: Provenance, k
   }
   const full = quotaError(step, row, bytes);
   if (full !== null) return err(full);
-  const written = row === null ? insert(step, input, level, bytes, provenance) : update(step, row, input, level, bytes, provenance);
+  const written =
+    row === null ? insert(step, input, level, bytes, provenance) : update(step, row, input, level, bytes, provenance);
   indexText(step, written, row);
   if (input.vector !== undefined || row !== null) keepVector(step, written.id, input.vector);
   event(step, 'memory.stored', { key: written.key, version: written.version, level }, aclOf(written));
@@ -127,10 +128,20 @@ export function storeAs(step: Step, input: StoreInput, provenance: Provenance, k
 function quotaError(step: Step, row: EntryRow | null, bytes: number): FleetError | null {
   const now = counters(step.db);
   if (row === null && now.entries >= MEMORY_LIMITS.entriesPerShard) {
-    return { kind: 'quota_exceeded', scope: 'swarm', limit: MEMORY_LIMITS.entriesPerShard, detail: 'This memory holds no more entries.' };
+    return {
+      kind: 'quota_exceeded',
+      scope: 'swarm',
+      limit: MEMORY_LIMITS.entriesPerShard,
+      detail: 'This memory holds no more entries.',
+    };
   }
   if (now.bytes - (row?.value_bytes ?? 0) + bytes > MEMORY_LIMITS.bytesPerShard) {
-    return { kind: 'quota_exceeded', scope: 'swarm', limit: MEMORY_LIMITS.bytesPerShard, detail: 'This memory holds no more bytes.' };
+    return {
+      kind: 'quota_exceeded',
+      scope: 'swarm',
+      limit: MEMORY_LIMITS.bytesPerShard,
+      detail: 'This memory holds no more bytes.',
+    };
   }
   return null;
 }
@@ -256,7 +267,10 @@ export function remove(step: Step, input: EntryRef & WriteGuards): Result<{ read
   return held.ok ? removeEntry(step, input) : held;
 }
 
-export function removeEntry(step: Step, input: EntryRef & Pick<WriteGuards, 'ifVersion'>): Result<{ readonly version: number }, FleetError> {
+export function removeEntry(
+  step: Step,
+  input: EntryRef & Pick<WriteGuards, 'ifVersion'>,
+): Result<{ readonly version: number }, FleetError> {
   const row = find(step, input, 'read', { values: false }) ?? find(step, input, 'delete', { values: false });
   if (row === null) return err(notFound('entry'));
   if (!may(step, 'delete', row)) return err(NOT_WRITABLE);

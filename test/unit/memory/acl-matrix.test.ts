@@ -92,14 +92,26 @@ function undone<T>({ m }: ReturnType<typeof build>, body: () => T): T {
 }
 
 /** A memory with one entry of the case's level, owned by an agent, with the lists of the case. */
-function build(c: Case): { readonly m: Harness; readonly caller: Caller; readonly cache: EntryCache; readonly ports: MemoryPorts } {
+function build(c: Case): {
+  readonly m: Harness;
+  readonly caller: Caller;
+  readonly cache: EntryCache;
+  readonly ports: MemoryPorts;
+} {
   const storage = new NodeStorage();
   const m = memory({ storage, vectors: new VectorIndex(() => storage.sql) });
   const caller = CALLERS[c.who] as Caller;
   const admin = person('admin', 'root');
   m.must(admin, { type: 'putSettings', settings: { quorum: 1, majority: 1, textIndex: ['indexed/'] } });
   for (const key of ['indexed/k', 'k']) {
-    m.must(OWNER, { type: 'store', key, value: '"needle one"', level: c.level === 'system' ? 'swarm' : c.level, tags: ['needle'], vector: [1, 2, 3] });
+    m.must(OWNER, {
+      type: 'store',
+      key,
+      value: '"needle one"',
+      level: c.level === 'system' ? 'swarm' : c.level,
+      tags: ['needle'],
+      vector: [1, 2, 3],
+    });
     m.must(OWNER, { type: 'store', key, value: '"needle two"', tags: ['needle'], vector: [1, 2, 3] });
     const names = { nobody: [], caller: [caller.subject], team: ['team'], swarm: ['swarm'] }[c.listed];
     const by = c.level === 'system' ? admin : OWNER;
@@ -135,12 +147,23 @@ const ROADS: Readonly<Record<string, (w: ReturnType<typeof world>) => boolean | 
   get: ({ m, caller }) => kindOf(m.run(caller, { type: 'retrieve', key: 'k' })) === 'ok',
   'get by owner': ({ m, caller }) => kindOf(m.run(caller, { type: 'retrieve', key: 'k', owner: OWNER.subject })) === 'ok',
   'get with a tag guessed': ({ m, caller }) => m.run(caller, { type: 'retrieve', key: 'k', known: '2.3.2' }).ok,
-  list: ({ m, caller }) => m.must(caller, { type: 'list', ...paging, values: true, quarantined: false }).data.some((e) => e.key === 'k'),
+  list: ({ m, caller }) =>
+    m.must(caller, { type: 'list', ...paging, values: true, quarantined: false }).data.some((e) => e.key === 'k'),
   'list by everything': ({ m, caller }) =>
-    m.must(caller, { type: 'list', ...paging, values: false, quarantined: false, prefix: 'k', owner: OWNER.subject, tag: 'needle' }).data.length > 0,
+    m.must(caller, {
+      type: 'list',
+      ...paging,
+      values: false,
+      quarantined: false,
+      prefix: 'k',
+      owner: OWNER.subject,
+      tag: 'needle',
+    }).data.length > 0,
   search: ({ m, caller }) => m.must(caller, { type: 'search', query: 'needle', limit: 10, prefix: 'k' }).data.length > 0,
-  'search in the index': ({ m, caller }) => m.must(caller, { type: 'search', query: 'need*', limit: 10, prefix: 'indexed/' }).data.length > 0,
-  'vector search': ({ m, caller }) => m.must(caller, { type: 'vectorSearch', vector: [1, 2, 3], limit: 10 }).data.some((e) => e.key === 'k'),
+  'search in the index': ({ m, caller }) =>
+    m.must(caller, { type: 'search', query: 'need*', limit: 10, prefix: 'indexed/' }).data.length > 0,
+  'vector search': ({ m, caller }) =>
+    m.must(caller, { type: 'vectorSearch', vector: [1, 2, 3], limit: 10 }).data.some((e) => e.key === 'k'),
   permissions: ({ m, caller }) => kindOf(m.run(caller, { type: 'getPermissions', key: 'k' })) === 'ok',
   history: ({ m, caller }) => kindOf(m.run(caller, { type: 'history', key: 'k', ...paging })) === 'ok',
   events: ({ m, caller }) => m.must(caller, { type: 'listEvents', ...paging }).data.some((e) => e.type === 'memory.stored'),
@@ -168,7 +191,9 @@ describe('M60 the matrix of who reads what, on every road', () => {
 });
 
 describe('M62 the matrix of who changes what', () => {
-  const attempts: Readonly<Record<string, { readonly right: 'change' | 'manage'; readonly run: (w: ReturnType<typeof world>) => string }>> = {
+  const attempts: Readonly<
+    Record<string, { readonly right: 'change' | 'manage'; readonly run: (w: ReturnType<typeof world>) => string }>
+  > = {
     store: { right: 'change', run: ({ m, caller }) => kindOf(m.run(caller, { type: 'store', key: 'k', value: '1' })) },
     delete: { right: 'change', run: ({ m, caller }) => kindOf(m.run(caller, { type: 'delete', key: 'k' })) },
     rollback: { right: 'change', run: ({ m, caller }) => kindOf(m.run(caller, { type: 'rollback', key: 'k', version: 3 })) },
@@ -179,7 +204,9 @@ describe('M62 the matrix of who changes what', () => {
     setPermissions: {
       right: 'manage',
       run: ({ m, caller }) =>
-        kindOf(m.run(caller, { type: 'setPermissions', key: 'k', permissions: { level: 'public', read: [], write: [], delete: [] } })),
+        kindOf(
+          m.run(caller, { type: 'setPermissions', key: 'k', permissions: { level: 'public', read: [], write: [], delete: [] } }),
+        ),
     },
   };
 
@@ -233,7 +260,11 @@ describe('M64 what a list opens', () => {
     const cyd = CALLERS['member'] as Caller;
     m.must(OWNER, { type: 'store', key: 'k', value: '"before"' });
     m.must(OWNER, { type: 'store', key: 'k', value: '"shown"' });
-    m.must(OWNER, { type: 'setPermissions', key: 'k', permissions: { level: 'private', read: [cyd.subject], write: [cyd.subject], delete: [] } });
+    m.must(OWNER, {
+      type: 'setPermissions',
+      key: 'k',
+      permissions: { level: 'private', read: [cyd.subject], write: [cyd.subject], delete: [] },
+    });
     const seen = (): unknown => m.must(cyd, { type: 'history', key: 'k', ...paging }).data.map((v) => v.value);
     expect(seen()).toEqual(['"shown"']);
     m.must(cyd, { type: 'store', key: 'k', value: '"after"' });

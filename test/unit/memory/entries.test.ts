@@ -49,7 +49,10 @@ describe('entries', () => {
   it('M52 a write without a level goes to the entry that a read finds', () => {
     const m = memory();
     m.must(ada, { type: 'store', key: 'k', value: '1', level: 'swarm' });
-    expect(m.must(ada, { type: 'store', key: 'k', value: '2' })).toMatchObject({ created: false, entry: { version: 2, level: 'swarm' } });
+    expect(m.must(ada, { type: 'store', key: 'k', value: '2' })).toMatchObject({
+      created: false,
+      entry: { version: 2, level: 'swarm' },
+    });
     expect(kindOf(m.run(bob, { type: 'store', key: 'k', value: '3' }))).toBe('forbidden');
     expect(m.must(bob, { type: 'retrieve', key: 'k' }).entry?.value).toBe('2');
   });
@@ -58,7 +61,10 @@ describe('entries', () => {
     const m = memory();
     m.must(ada, { type: 'store', key: 'k', value: '1' });
     expect(kindOf(m.run(bob, { type: 'retrieve', key: 'k' }))).toBe('not_found');
-    expect(m.must(ada, { type: 'store', key: 'k', value: '2', level: 'swarm' })).toMatchObject({ created: false, entry: { version: 2 } });
+    expect(m.must(ada, { type: 'store', key: 'k', value: '2', level: 'swarm' })).toMatchObject({
+      created: false,
+      entry: { version: 2 },
+    });
     expect(m.must(bob, { type: 'retrieve', key: 'k' }).entry?.value).toBe('2');
     expect(m.must(ada, { type: 'retrieve', key: 'k' }).entry?.value).toBe('2');
     // The value of its private days stays private.
@@ -98,7 +104,10 @@ describe('entries', () => {
     expect(kindOf(m.run(ada, { type: 'retrieve', key: 'k' }))).toBe('not_found');
     expect(m.must(ada, { type: 'list', after: null, limit: 10, values: true, quarantined: false }).data).toEqual([]);
     expect(m.engine.nextEndMs()).toBe(m.nowMs);
-    expect(m.must(bob, { type: 'store', key: 'k', value: '2', level: 'swarm' })).toMatchObject({ created: true, entry: { version: 2 } });
+    expect(m.must(bob, { type: 'store', key: 'k', value: '2', level: 'swarm' })).toMatchObject({
+      created: true,
+      entry: { version: 2 },
+    });
     m.must(ada, { type: 'store', key: 'other', value: '1', ttlMs: 1_000 });
     m.nowMs += 5_000;
     m.engine.sweep(admin);
@@ -110,7 +119,13 @@ describe('entries', () => {
     const m = memory();
     for (let i = 0; i < 25; i += 1) {
       m.nowMs += 1;
-      m.must(i % 2 === 0 ? ada : bob, { type: 'store', key: `n/${24 - i}`, value: '1', level: 'swarm', tags: i % 5 === 0 ? ['five'] : [] });
+      m.must(i % 2 === 0 ? ada : bob, {
+        type: 'store',
+        key: `n/${24 - i}`,
+        value: '1',
+        level: 'swarm',
+        tags: i % 5 === 0 ? ['five'] : [],
+      });
     }
     m.must(ada, { type: 'store', key: 'other', value: '1', level: 'swarm' });
     const page = (after: string | null, filter = {}) =>
@@ -124,7 +139,14 @@ describe('entries', () => {
     }
     expect(keys).toEqual(Array.from({ length: 25 }, (_, i) => `n/${24 - i}`));
     expect(page(null, { tag: 'five' }).data).toHaveLength(5);
-    expect(page(null, { owner: bob.subject, prefix: 'n/1' }).data.map(({ key }) => key)).toEqual(['n/19', 'n/17', 'n/15', 'n/13', 'n/11', 'n/1']);
+    expect(page(null, { owner: bob.subject, prefix: 'n/1' }).data.map(({ key }) => key)).toEqual([
+      'n/19',
+      'n/17',
+      'n/15',
+      'n/13',
+      'n/11',
+      'n/1',
+    ]);
     expect(page(null, { updatedAfterMs: m.nowMs - 2, prefix: 'n/' }).data.map(({ key }) => key)).toEqual(['n/1', 'n/0']);
     expect(page(null, { level: 'public' }).data).toEqual([]);
   });
@@ -150,7 +172,10 @@ describe('entries', () => {
         { op: 'check', key: 'c', ifVersion: 4 },
       ],
     });
-    expect(refused).toMatchObject({ ok: false, error: { kind: 'version_conflict', detail: expect.stringContaining('operations.2') } });
+    expect(refused).toMatchObject({
+      ok: false,
+      error: { kind: 'version_conflict', detail: expect.stringContaining('operations.2') },
+    });
     expect(m.rows('SELECT key, version FROM memory')).toEqual([{ key: 'a', version: 1 }]);
     expect(
       m.must(ada, {
@@ -209,7 +234,11 @@ describe('entries', () => {
   it('M73 every change has its audit row, and none of them names a key or a value', () => {
     const m = memory();
     m.must(ada, { type: 'store', key: 'secret-key', value: '"secret-value"' });
-    m.must(ada, { type: 'setPermissions', key: 'secret-key', permissions: { level: 'team', read: [agentId('tester', 3)], write: [], delete: [] } });
+    m.must(ada, {
+      type: 'setPermissions',
+      key: 'secret-key',
+      permissions: { level: 'team', read: [agentId('tester', 3)], write: [], delete: [] },
+    });
     m.must(ada, { type: 'delete', key: 'secret-key' });
     const { data } = m.must(admin, { type: 'listAudit', after: null, limit: 10 });
     expect(data.map(({ action }) => action)).toEqual(['create', 'set_permissions', 'delete']);

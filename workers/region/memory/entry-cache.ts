@@ -60,7 +60,13 @@ export class EntryCache {
     return this.#sequence;
   }
 
-  put(caller: Caller, swarm: string, ref: EntryRef, cached: CachedEntry, facts: { readonly begun: number; readonly nowMs: number }): void {
+  put(
+    caller: Caller,
+    swarm: string,
+    ref: EntryRef,
+    cached: CachedEntry,
+    facts: { readonly begun: number; readonly nowMs: number },
+  ): void {
     const entryKey = entryKeyOf(caller.fleet, swarm, ref.key);
     if (facts.begun < (this.#invalidatedAt.get(entryKey) ?? this.#floor)) return;
     const key = keyOf(caller, swarm, ref);
@@ -103,4 +109,13 @@ const entryKeyOf = (fleet: string, swarm: string, key: string): string => JSON.s
 
 /** The region is the Worker's own: this cache never sees another. */
 const keyOf = (caller: Caller, swarm: string, ref: EntryRef): string =>
-  JSON.stringify([caller.fleet, swarm, ref.key, ref.owner ?? null, ref.level ?? null, caller.subject, caller.role, caller.swarms ?? []]);
+  JSON.stringify([
+    caller.fleet,
+    swarm,
+    ref.key,
+    ref.owner ?? null,
+    ref.level ?? null,
+    caller.subject,
+    caller.role,
+    caller.swarms ?? [],
+  ]);

@@ -122,7 +122,8 @@ function withCacheMetrics(
   const { hits, misses } = ports.cache.counts;
   const asked = hits + misses;
   return replies.map((reply, i) => {
-    if (requests[i]?.command.type !== 'memoryStatus' || !reply.ok || reply.value === null || !('metrics' in reply.value)) return reply;
+    if (requests[i]?.command.type !== 'memoryStatus' || !reply.ok || reply.value === null || !('metrics' in reply.value))
+      return reply;
     const metrics = { ...reply.value.metrics, l1_hits: hits, l1_misses: misses, l1_hit_rate: asked === 0 ? 0 : hits / asked };
     return { ...reply, value: { ...reply.value, metrics } };
   });

@@ -1,6 +1,12 @@
 import type { FleetError } from '../../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
-import type { MemoryImportReply, MemoryOutput, MemoryReply, MemoryRequest, TransactionOperation } from '../../../shared/memory-rpc.ts';
+import type {
+  MemoryImportReply,
+  MemoryOutput,
+  MemoryReply,
+  MemoryRequest,
+  TransactionOperation,
+} from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { batchOf } from '../../../shared/schemas/common.ts';
 import {

@@ -166,7 +166,10 @@ export const MEMORY_WORK_ENDPOINTS = [
       const place = placeOf(context, query);
       if (!place.ok) return place;
       const filter = defined({ taskId: query.taskId });
-      return answerPage(context, place.value, { query, command: (paging) => ({ type: 'listDependencies', ...filter, ...paging }) });
+      return answerPage(context, place.value, {
+        query,
+        command: (paging) => ({ type: 'listDependencies', ...filter, ...paging }),
+      });
     },
   }),
 

@@ -108,7 +108,10 @@ function values(memory: Command): void {
     .option('--limit <n>', 'at most so many', wholeNumber, 10)
     .action(async (query: string, options: ListOptions, command: Command) => {
       const { memory: m, output } = memoryOf(command);
-      const found = await m.search(query, { limit: options.limit, ...(options.prefix === undefined ? {} : { prefix: options.prefix }) });
+      const found = await m.search(query, {
+        limit: options.limit,
+        ...(options.prefix === undefined ? {} : { prefix: options.prefix }),
+      });
       output.show(found, () => tableOf(found, output));
     });
   sub(memory, 'history <key>', 'the versions of an entry').action(async (key: string, _: unknown, command: Command) => {
@@ -118,7 +121,13 @@ function values(memory: Command): void {
     output.show(versions, () =>
       output.table(
         ['version', 'level', 'written by', 'when', 'value'],
-        versions.map((v) => [v.version, v.level, clean(v.writtenBy), ago(v.writtenAtMs, nowMs), clean(JSON.stringify(v.value)).slice(0, 60)]),
+        versions.map((v) => [
+          v.version,
+          v.level,
+          clean(v.writtenBy),
+          ago(v.writtenAtMs, nowMs),
+          clean(JSON.stringify(v.value)).slice(0, 60),
+        ]),
       ),
     );
   });
@@ -161,7 +170,14 @@ function rights(memory: Command): void {
       output.show(claims, () =>
         output.table(
           ['id', 'mode', 'holder', 'token', 'until', 'paths'],
-          claims.map((c) => [c.id, c.mode, clean(c.holder), c.fencingToken, new Date(c.expiresAtMs).toISOString(), clean(c.paths.join(' '))]),
+          claims.map((c) => [
+            c.id,
+            c.mode,
+            clean(c.holder),
+            c.fencingToken,
+            new Date(c.expiresAtMs).toISOString(),
+            clean(c.paths.join(' ')),
+          ]),
         ),
       );
     },
@@ -182,7 +198,11 @@ function operations(memory: Command): void {
     .option('--reason <text>')
     .action(async (agentId: string, options: { readonly release?: boolean; readonly reason?: string }, command: Command) => {
       const { memory: m, output } = memoryOf(command);
-      const done = await m.quarantine({ agentId, ...(options.release ? { release: true } : {}), ...(options.reason ? { reason: options.reason } : {}) });
+      const done = await m.quarantine({
+        agentId,
+        ...(options.release ? { release: true } : {}),
+        ...(options.reason ? { reason: options.reason } : {}),
+      });
       output.show(done, () => output.fields(Object.entries(done)));
     });
   sub(memory, 'erase [keys...]', 'erase for good, by keys, owner or prefix; prints the receipt')
@@ -192,22 +212,27 @@ function operations(memory: Command): void {
     .action(async (keys: readonly string[], options: EraseOptions, command: Command) => {
       const { memory: m, output } = memoryOf(command);
       const { owner, prefix, reason } = options;
-      const what = keys.length > 0 ? { keys: [...keys] } : owner !== undefined ? { owner } : prefix !== undefined ? { prefix } : null;
+      const what =
+        keys.length > 0 ? { keys: [...keys] } : owner !== undefined ? { owner } : prefix !== undefined ? { prefix } : null;
       if (what === null) throw new UsageError('Say what to erase: keys, --owner or --prefix.');
       const receipt = await m.erase({ ...what, ...(reason === undefined ? {} : { reason }) });
       output.show(receipt, () => output.fields(Object.entries(receipt)));
     });
-  sub(memory, 'export <file>', 'write a SQLite file of what may be read').action(async (file: string, _: unknown, command: Command) => {
-    const { memory: m, output } = memoryOf(command);
-    const bytes = await m.exportFile();
-    writeFileSync(file, bytes, { mode: 0o600 });
-    output.show({ file, bytes: bytes.length }, () => `${file}: ${bytes.length} bytes`);
-  });
-  sub(memory, 'import <file>', 'take over the entries of a SQLite file').action(async (file: string, _: unknown, command: Command) => {
-    const { memory: m, output } = memoryOf(command);
-    const done = await m.importFile(new Uint8Array(readFileSync(file)));
-    output.show(done, () => output.fields(Object.entries(done)));
-  });
+  sub(memory, 'export <file>', 'write a SQLite file of what may be read').action(
+    async (file: string, _: unknown, command: Command) => {
+      const { memory: m, output } = memoryOf(command);
+      const bytes = await m.exportFile();
+      writeFileSync(file, bytes, { mode: 0o600 });
+      output.show({ file, bytes: bytes.length }, () => `${file}: ${bytes.length} bytes`);
+    },
+  );
+  sub(memory, 'import <file>', 'take over the entries of a SQLite file').action(
+    async (file: string, _: unknown, command: Command) => {
+      const { memory: m, output } = memoryOf(command);
+      const done = await m.importFile(new Uint8Array(readFileSync(file)));
+      output.show(done, () => output.fields(Object.entries(done)));
+    },
+  );
 }
 
 function tableOf(entries: readonly MemoryEntry[], output: Output): string {
