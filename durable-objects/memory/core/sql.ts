@@ -41,6 +41,7 @@ export function join(fragments: readonly Fragment[], separator: string): Fragmen
 
 export const rows = <T extends Row>(db: Sql, { text, values }: Fragment): T[] => db.exec<T>(text, ...values).toArray();
 
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its row holds, as with `rows`
 export const first = <T extends Row>(db: Sql, statement: Fragment): T | null => rows<T>(db, statement)[0] ?? null;
 
 /** Runs a statement and answers how many rows it changed. */
