@@ -10,6 +10,7 @@ import { SealedError } from '../../wasm/sqlite/errors.ts';
 import { loadSqlJs } from '../../wasm/sqlite/load-worker.ts';
 import { PageStore } from '../../wasm/sqlite/page-store.ts';
 import { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
+import { loadDot } from '../../wasm/vectors/load-worker.ts';
 import type { RegionEnv } from '../env.ts';
 import { logError } from '../lib/log.ts';
 import { migrate } from '../lib/migrate.ts';
@@ -23,7 +24,7 @@ import type { FileStream, MemoryApi } from './memory-api.ts';
 import { MemoryEngine } from './memory-engine.ts';
 import { MEMORY_MIGRATIONS } from './migrations.ts';
 import { PoolFacts } from './pool-facts.ts';
-import { VectorIndex } from './vector-index.ts';
+import { VectorMemory } from './vector-memory.ts';
 
 /** An open memory. */
 interface Open {
@@ -98,7 +99,7 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
         nowMs: () => Date.now(),
         ulid: () => this.#ulid(),
         sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
-        vectors: new VectorIndex(() => database.sql),
+        vectors: new VectorMemory(loadDot, () => database.sql),
       },
       { region: home.region, swarm: home.swarm },
     );

@@ -37,7 +37,7 @@ export const VectorSchema = z
   .array(z.number())
   .min(1)
   .max(MEMORY_LIMITS.vectorDimensions)
-  .refine((vector) => vector.some((x) => x !== 0), 'must not be all zeros')
+  .refine((vector) => vector.some((x) => Math.abs(x) > 1e-100), 'must not be all zeros')
   .refine((vector) => vector.every((x) => Math.abs(x) <= 1e6), 'has a number beyond 1e6');
 
 const writeShape = {

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { monotonicFactory } from 'ulid';
 import { MemoryEngine, type EngineWorld } from '../../durable-objects/memory/memory-engine.ts';
 import { MEMORY_MIGRATIONS } from '../../durable-objects/memory/migrations.ts';
-import type { VectorSearch } from '../../durable-objects/memory/core/vectors.ts';
+import { VectorMemory } from '../../durable-objects/memory/vector-memory.ts';
+import { loadDot } from '../../wasm/vectors/load-node.ts';
 import { migrate } from '../../durable-objects/lib/migrate.ts';
 import type { LeaseFacts, TaskFacts } from '../../durable-objects/memory/core/fences.ts';
 import type { FleetError } from '../../shared/errors.ts';
@@ -56,7 +57,7 @@ export interface Harness {
 }
 
 /** A memory on node:sqlite with a clock of its own. */
-export function memory(options: { readonly vectors?: VectorSearch; readonly storage?: NodeStorage } = {}): Harness {
+export function memory(options: { readonly storage?: NodeStorage } = {}): Harness {
   const storage = options.storage ?? new NodeStorage();
   migrate(storage, MEMORY_MIGRATIONS);
   const makeUlid = monotonicFactory();
@@ -64,7 +65,7 @@ export function memory(options: { readonly vectors?: VectorSearch; readonly stor
     nowMs: () => harness.nowMs,
     ulid: () => makeUlid(harness.nowMs),
     sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
-    vectors: options.vectors ?? { nearest: () => [], put: () => undefined, forget: () => undefined },
+    vectors: new VectorMemory(loadDot, () => storage.sql),
   };
   const engine = new MemoryEngine(storage, world, { region: REGION, swarm: SWARM });
   const harness: Harness = {

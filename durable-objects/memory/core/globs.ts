@@ -4,8 +4,8 @@ import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
  * Whether two path patterns can mean one path. The answer is exact for the language below, and where file systems differ
  * (case, a leading slash, Unicode's forms) it errs on the side of "yes": a missed overlap is two writers on one file.
  *
- * `*` and `?` within a folder, `**` over folders, `[abc]`, `[a-z]`, `[!abc]`, `{a,b}`. A pattern also stands for everything
- * below what it matches, since it may name a folder.
+ * `*` and `?` within a folder, `**` over folders, `[abc]`, `[a-z]`, `[!abc]`, `{a,b}`. A plain path also stands for everything
+ * below it, since it may name a folder.
  */
 
 /** Code points from, to, both included. */
@@ -19,7 +19,11 @@ interface Part {
   /** The whole of what follows up to this part's end may be missing: `**` and its slash. */
   readonly skipTo?: number;
 }
-export type Pattern = readonly Part[];
+export interface Pattern {
+  readonly parts: readonly Part[];
+  /** What lies below a match is meant, too. */
+  readonly covers: boolean;
+}
 
 const SLASH = 47;
 const LAST = 0x10ffff;
@@ -93,10 +97,11 @@ const tidy = (glob: string): string =>
     .join('/');
 
 function compile(glob: string): Pattern {
-  const segments = tidy(glob).split('/');
+  const tidied = tidy(glob);
+  const segments = tidied.split('/');
   // `a/**` is what is below `a`, which `a` stands for already.
   while (segments.at(-1) === '**') segments.pop();
-  if (segments.length === 0 || segments[0] === '') return [{ set: ANY, repeats: true }];
+  if (segments.length === 0 || segments[0] === '') return { parts: [{ set: ANY, repeats: true }], covers: true };
   const parts: Part[] = [];
   for (const [i, segment] of segments.entries()) {
     if (segment === '**') {
@@ -108,7 +113,7 @@ function compile(glob: string): Pattern {
     parts.push(...compileSegment(segment));
     if (i < segments.length - 1) parts.push({ set: ONLY_SLASH, repeats: false });
   }
-  return parts;
+  return { parts, covers: tidied.endsWith('/**') || !/[*?[]/.test(tidied) };
 }
 
 function compileSegment(segment: string): Part[] {
@@ -124,15 +129,15 @@ function compileSegment(segment: string): Part[] {
     } else if (character === '?') parts.push({ set: NOT_SLASH, repeats: false });
     else if (character === '[') {
       const read = readClass(characters, i);
-      parts.push({ set: read === null ? caseless('[') : read.set, repeats: false });
+      parts.push(read === null ? literal('[') : read.part);
       if (read !== null) i = read.end;
-    } else parts.push({ set: caseless(character), repeats: false });
+    } else parts.push(literal(character));
   }
   return parts;
 }
 
 /** A class from its opening bracket on; null when it is never closed. */
-function readClass(characters: readonly string[], start: number): { readonly set: CharacterSet; readonly end: number } | null {
+function readClass(characters: readonly string[], start: number): { readonly part: Part; readonly end: number } | null {
   const negated = characters[start + 1] === '!' || characters[start + 1] === '^';
   const from = start + (negated ? 2 : 1);
   // A closing bracket that comes first belongs to the class.
@@ -143,28 +148,35 @@ function readClass(characters: readonly string[], start: number): { readonly set
     const low = characters[i] ?? '';
     if (characters[i + 1] === '-' && i + 2 < end) {
       const high = characters[i + 2] ?? '';
+      if (codeOf(high) >= 128 && codeOf(low) <= codeOf(high)) return { part: ANYTHING, end };
       set.push(...caselessRange(codeOf(low), codeOf(high)));
       i += 2;
-    } else set.push(...caseless(low));
+    } else {
+      const one = literal(low);
+      if (one.repeats) return { part: ANYTHING, end };
+      set.push(...one.set);
+    }
   }
   // What a negated class leaves out in one case it may mean in the other.
-  return { set: negated ? NOT_SLASH : set, end };
+  return { part: { set: negated ? NOT_SLASH : set, repeats: false }, end };
 }
 
 const codeOf = (character: string): number => character.codePointAt(0) ?? 0;
 
-function caseless(character: string): CharacterSet {
+/** Any text within a folder: what stands for a character whose other case is several, such as ß and SS. */
+const ANYTHING: Part = { set: NOT_SLASH, repeats: true };
+
+/** One character, in any case. */
+function literal(character: string): Part {
   const forms = new Set([character, character.toLowerCase(), character.toUpperCase(), character.toUpperCase().toLowerCase()]);
-  // A form of several characters (ß as SS) is not followed: then any character is taken as the same.
-  if ([...forms].some((form) => Array.from(form).length !== 1)) return NOT_SLASH;
-  return [...forms].map((form) => [codeOf(form), codeOf(form)]);
+  if ([...forms].some((form) => Array.from(form).length !== 1)) return ANYTHING;
+  return { set: [...forms].map((form) => [codeOf(form), codeOf(form)]), repeats: false };
 }
 
 function caselessRange(from: number, to: number): readonly Range[] {
   if (from > to) return [];
-  if (to >= 128) return NOT_SLASH;
   const ranges: Range[] = [];
-  for (let code = from; code <= to; code += 1) if (code !== SLASH) ranges.push(...caseless(String.fromCodePoint(code)));
+  for (let code = from; code <= to; code += 1) if (code !== SLASH) ranges.push(...literal(String.fromCodePoint(code)).set);
   return ranges;
 }
 
@@ -172,7 +184,8 @@ const intersects = (a: CharacterSet, b: CharacterSet): boolean =>
   a.some(([from, to]) => b.some(([other, end]) => from <= end && other <= to));
 
 /** Whether one path leads through both patterns, by walking through them side by side. */
-function meet(a: Pattern, b: Pattern): boolean {
+function meet(one: Pattern, other: Pattern): boolean {
+  const [a, b] = [one.parts, other.parts];
   const width = b.length + 1;
   const seen = new Uint8Array((a.length + 1) * width);
   const open: number[] = [];
@@ -186,15 +199,16 @@ function meet(a: Pattern, b: Pattern): boolean {
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
     const i = Math.floor(at / width);
     const j = at % width;
-    // One is at its end: what the other goes on with may lie below it, if it goes on at a folder's edge or can end here.
-    if (i === a.length && (j === b.length || below(b, j))) return true;
-    if (j === b.length && below(a, i)) return true;
-    const one = a[i];
-    const other = b[j];
-    if (one !== undefined) for (const next of skips(one, i)) visit(next, j);
-    if (other !== undefined) for (const next of skips(other, j)) visit(i, next);
-    if (one !== undefined && other !== undefined && intersects(one.set, other.set)) {
-      for (const next of steps(one, i)) for (const also of steps(other, j)) visit(next, also);
+    // One is at its end: what the other goes on with may lie below it, if it goes on at a folder's edge.
+    if (i === a.length && j === b.length) return true;
+    if (i === a.length && one.covers && below(b, j)) return true;
+    if (j === b.length && other.covers && below(a, i)) return true;
+    const part = a[i];
+    const against = b[j];
+    if (part !== undefined) for (const next of skips(part, i)) visit(next, j);
+    if (against !== undefined) for (const next of skips(against, j)) visit(i, next);
+    if (part !== undefined && against !== undefined && intersects(part.set, against.set)) {
+      for (const next of steps(part, i)) for (const also of steps(against, j)) visit(next, also);
     }
   }
   return false;
@@ -209,7 +223,7 @@ const skips = (part: Part, at: number): readonly number[] => [
 const steps = (part: Part, at: number): readonly number[] => (part.repeats ? [at, at + 1] : [at + 1]);
 
 /** Whether the rest of a pattern can begin with a slash, or be nothing: then the other's end is this path or above it. */
-function below(pattern: Pattern, at: number): boolean {
+function below(pattern: readonly Part[], at: number): boolean {
   const open = [at];
   const seen = new Set<number>();
   for (let next = open.pop(); next !== undefined; next = open.pop()) {

@@ -10,26 +10,18 @@ import type { Step } from './step.ts';
  * has what was deleted does no harm.
  */
 export interface VectorSearch {
+  /** A vector as it is stored and compared. */
+  encode(vector: readonly number[]): ArrayBuffer;
   /** The best `limit` of `allowed` by cosine, best first. */
   nearest(
-    dimensions: number,
-    query: Int8Array,
+    query: readonly number[],
     allowed: readonly number[],
     limit: number,
   ): readonly { readonly id: number; readonly score: number }[];
   /** An entry's vector is another one now. */
-  put(id: number, vector: Int8Array<ArrayBuffer>): void;
+  put(id: number, dimensions: number, encoded: ArrayBuffer): void;
   /** Something was undone: the copy may be ahead of the rows. */
   forget(): void;
-}
-
-const LARGEST = 127;
-
-/** Eight bits a number, scaled to the vector's largest: the direction is what is compared, so the scale need not be kept. */
-export function quantise(vector: readonly number[]): Int8Array<ArrayBuffer> {
-  const largest = vector.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  const scale = largest === 0 ? 0 : LARGEST / largest;
-  return Int8Array.from(vector, (x) => Math.round(x * scale));
 }
 
 /** Keeps the vector of an entry's present value; a value that came without one has none. */
@@ -38,13 +30,13 @@ export function keepVector(step: Step, entryId: number, vector: readonly number[
     run(step.db, sql`DELETE FROM vectors WHERE memory_id = ${entryId}`);
     return;
   }
-  const data = quantise(vector);
+  const encoded = step.vectors.encode(vector);
   run(
     step.db,
-    sql`INSERT INTO vectors (memory_id, dimensions, data) VALUES (${entryId}, ${vector.length}, ${data.buffer})
+    sql`INSERT INTO vectors (memory_id, dimensions, data) VALUES (${entryId}, ${vector.length}, ${encoded})
       ON CONFLICT (memory_id) DO UPDATE SET dimensions = excluded.dimensions, data = excluded.data`,
   );
-  step.vectors.put(entryId, data);
+  step.vectors.put(entryId, vector.length, encoded);
 }
 
 /** The nearest entries among those that the caller may read: the rule comes before the ranking, never after it. */
@@ -58,10 +50,9 @@ export function vectorSearch(
   const allowed = rows<{ id: number }>(
     step.db,
     sql`SELECT m.id FROM vectors v JOIN memory m ON m.id = v.memory_id WHERE ${join(conditions, ' AND ')}`,
-  );
+  ).map(({ id }) => id);
   const data: (EntryView & { readonly score: number })[] = [];
-  const ids = allowed.map(({ id }) => id);
-  for (const { id, score } of step.vectors.nearest(vector.length, quantise(vector), ids, limit)) {
+  for (const { id, score } of step.vectors.nearest(vector, allowed, limit)) {
     const row = first<EntryRow>(step.db, sql`SELECT ${COLUMNS} FROM memory m WHERE m.id = ${id}`);
     if (row !== null) data.push({ ...viewOf(row, step.region), score: Number(score.toFixed(6)) });
   }

@@ -3,9 +3,7 @@ import type { Caller } from '../../../shared/rpc.ts';
 import { MEMORY_LEVELS, type MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { readEntry, runMemory, type MemoryPorts } from '../../../workers/region/memory/region-memory.ts';
 import { EntryCache } from '../../../workers/region/memory/entry-cache.ts';
-import { VectorIndex } from '../../../durable-objects/memory/vector-index.ts';
 import { agent, type Harness, kindOf, memory, person, REGION, SWARM } from '../../lib/memory-harness.ts';
-import { NodeStorage } from '../../lib/sql-storage.ts';
 
 /*
  * Every level × every kind of caller × every list, on every road. What is right is said by the oracle below, which knows
@@ -98,8 +96,7 @@ function build(c: Case): {
   readonly cache: EntryCache;
   readonly ports: MemoryPorts;
 } {
-  const storage = new NodeStorage();
-  const m = memory({ storage, vectors: new VectorIndex(() => storage.sql) });
+  const m = memory();
   const caller = CALLERS[c.who] as Caller;
   const admin = person('admin', 'root');
   m.must(admin, { type: 'putSettings', settings: { quorum: 1, majority: 1, textIndex: ['indexed/'] } });
