@@ -22,4 +22,6 @@ export interface RegionEnv {
   readonly MEMORY_KEYS?: string;
   /** Secret of this region, instead of `MEMORY_KEYS`: access to a key service that speaks the protocol of AWS KMS, as JSON. */
   readonly MEMORY_KMS?: string;
+  /** Secret of this region: an Upstash database in it as a second cache, as JSON. Empty: none, which costs nothing but calls. */
+  readonly MEMORY_CACHE?: string;
 }

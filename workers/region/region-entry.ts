@@ -40,6 +40,7 @@ import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
 import { EntryCache } from './memory/entry-cache.ts';
 import { exportMemory, importMemory, readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
+import { sharedCacheOf } from './memory/upstash-cache.ts';
 import { mergeWhys } from './why.ts';
 
 /** Of the isolate, not of a request: an entrypoint lives for one call. */
@@ -73,7 +74,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
       memory: (fleet, home) => memoryStub(env, fleet, home),
       registry: this.#ports.registry,
       cache: ENTRIES,
-      shared: null,
+      shared: sharedCacheOf(env.MEMORY_CACHE, region),
       knownSwarms: KNOWN_SWARMS,
       nowMs: this.#ports.nowMs,
       logError,
