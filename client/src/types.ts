@@ -17,7 +17,16 @@ import type {
   TaskResultSchema,
   TaskStatus,
 } from '../../shared/schemas/tasks.ts';
-import type { PutEntrySchema, TransactionSchema, ClaimSchema, SearchSchema, VectorSearchSchema, PermissionsSchema, MemorySettingsSchema, EraseSchema } from '../../shared/schemas/memory.ts';
+import type {
+  PutEntrySchema,
+  TransactionSchema,
+  ClaimSchema,
+  SearchSchema,
+  VectorSearchSchema,
+  PermissionsSchema,
+  MemorySettingsSchema,
+  EraseSchema,
+} from '../../shared/schemas/memory.ts';
 import type { MemoryEntry, MemoryLevel, MemoryVersionSchema } from '../../shared/schemas/memory.ts';
 import type { AgentStatus } from '../../shared/schemas/agents.ts';
 import type { Problem } from '../../shared/schemas/problem.ts';

@@ -292,8 +292,10 @@ describe('files', () => {
     expect(db.prepare("SELECT COUNT(*) AS n FROM memory WHERE acl_level = 'private'").get()).toEqual({ n: 0 });
     db.close();
     expect(Buffer.from(bytes).includes('for ada alone')).toBe(false);
-    expect((await as(ada, 'GET', '/export')).status).toBe(403);
-    expect((await as(viewer, 'GET', `/export${HERE}`)).status).toBe(403);
+    const own = await as(ada, 'GET', '/export');
+    expect([own.status, own.text.includes('for ada alone'), own.text.includes('for all')]).toEqual([200, true, true]);
+    const theirs = await as(viewer, 'GET', `/export${HERE}`);
+    expect([theirs.status, theirs.text.includes('for ada alone'), theirs.text.includes('for all')]).toEqual([200, false, false]);
 
     await put(ada, 'swarm-note', { value: 'changed' });
     const load = (body: Uint8Array, type = 'application/vnd.sqlite3'): Promise<Answer> =>

@@ -52,7 +52,10 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     fleet: view.storageName,
     subject: claims.sub,
     role: claims.role,
-    ...(claims.agentId === undefined ? {} : { agentId: claims.agentId, swarms: claims.swarms ?? [] }),
+    ...(claims.agentId === undefined ? {} : { agentId: claims.agentId }),
+    ...(claims.agentId === undefined || claims.swarms === undefined || claims.swarms.length === 0
+      ? {}
+      : { swarms: claims.swarms }),
     requestId,
     ...quotaOf(claims.maxLeases ?? view.snapshot.settings.leaseQuota?.perCaller),
   };

@@ -43,6 +43,7 @@ export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): 
     case 'getSettings':
       return isInside(who) ? ok(MemorySettingsSchema.parse({})) : err(notFound('memory'));
     case 'memoryStatus':
+      if (!isInside(who)) return err(notFound('memory'));
       return ok({
         ...place,
         entries: 0,

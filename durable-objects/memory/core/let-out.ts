@@ -1,6 +1,15 @@
-import { grants, type Reader } from './acl.ts';
+import { grants, isInside, type Reader } from './acl.ts';
 import { permitted } from './entry-rows.ts';
 import { raw, sql, type Fragment } from './sql.ts';
+
+const OF_THE_SWARM: readonly Fragment[] = [
+  sql`UPDATE events SET agent_id = NULL`,
+  sql`UPDATE artifacts SET task_id = NULL`,
+  // Those that refer to others first.
+  ...['decisions', 'consensus', 'dependencies', 'tasks', 'agents', 'resources', 'metrics', 'settings'].map(
+    (table) => sql`DELETE FROM ${raw(table)}`,
+  ),
+];
 
 /**
  * The statements that leave in a copy of the whole database only what this reader may read, by the one rule. Run on the copy,
@@ -24,6 +33,9 @@ export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
     unless('conflicts', 'c', seen('c')),
     unlessById('artifacts', 'a', grants(who, 'read', { row: 'a' })),
     sql`DELETE FROM consensus WHERE quarantined_at IS NOT NULL`,
+    // What concerns the swarm as such is its members', and the audit is the operators'.
+    ...(isInside(who) ? [] : OF_THE_SWARM),
+    ...(who.role === 'operator' || who.role === 'admin' ? [] : [sql`DELETE FROM audit`]),
     // Names of what is gone, answers that were given to others, and what only guards this very memory.
     ...['tombstones', 'idempotency', 'fences'].map((table) => sql`DELETE FROM ${raw(table)}`),
     sql`UPDATE counters SET entries = (SELECT COUNT(*) FROM memory), bytes = (SELECT COALESCE(SUM(value_bytes), 0) FROM memory),

@@ -27,6 +27,7 @@ export function memoryStatus(
   step: Step,
   facts: { readonly databaseBytes: number; readonly pendingMetrics: ReadonlyMap<string, number> },
 ): Result<MemoryStatus, FleetError> {
+  if (!isInside(step.who)) return err(notFound('memory'));
   const { db, nowMs } = step;
   const now = counters(db);
   const count = (query: string): number => first<{ n: number }>(db, { text: query, values: [] })?.n ?? 0;

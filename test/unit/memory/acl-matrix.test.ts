@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../../shared/rpc.ts';
 import { MEMORY_LEVELS, type MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { readEntry, runMemory, type MemoryPorts } from '../../../workers/region/memory/region-memory.ts';
+import { narrowing } from '../../../durable-objects/memory/core/let-out.ts';
+import { readerOf } from '../../../durable-objects/memory/core/step.ts';
 import { EntryCache } from '../../../workers/region/memory/entry-cache.ts';
 import { agent, type Harness, kindOf, memory, person, REGION, SWARM } from '../../lib/memory-harness.ts';
 
@@ -164,6 +166,13 @@ const ROADS: Readonly<Record<string, (w: ReturnType<typeof world>) => boolean | 
   permissions: ({ m, caller }) => kindOf(m.run(caller, { type: 'getPermissions', key: 'k' })) === 'ok',
   history: ({ m, caller }) => kindOf(m.run(caller, { type: 'history', key: 'k', ...paging })) === 'ok',
   events: ({ m, caller }) => m.must(caller, { type: 'listEvents', ...paging }).data.some((e) => e.type === 'memory.stored'),
+  export: (w) =>
+    undone(w, () => {
+      for (const { text, values } of narrowing(readerOf(w.caller, SWARM), w.m.nowMs)) w.m.storage.sql.exec(text, ...values);
+      const rest =
+        JSON.stringify(w.m.rows('SELECT key, value FROM memory')) + JSON.stringify(w.m.rows('SELECT data FROM events'));
+      return rest.includes('"k"') || rest.includes('needle');
+    }),
   'through the region': async ({ caller, ports }) => (await readEntry(ports, caller, SWARM, { key: 'k' }, 0)).ok,
   'from the cache, after the owner has read it': async ({ caller, ports }) => {
     await readEntry(ports, OWNER, SWARM, { key: 'k' }, 0);

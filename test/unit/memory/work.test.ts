@@ -28,7 +28,8 @@ describe('claims', () => {
         for (const { who, path, mode, waitMs, giveBack } of steps) {
           m.nowMs += waitMs;
           const mine = m.must(who, { type: 'listClaims', ...paging }).data.find((claim) => claim.holder === who.subject);
-          if (giveBack && mine !== undefined) m.run(who, { type: 'releaseClaim', claimId: mine.id, fencingToken: mine.fencingToken });
+          if (giveBack && mine !== undefined)
+            m.run(who, { type: 'releaseClaim', claimId: mine.id, fencingToken: mine.fencingToken });
           else m.run(who, { type: 'claim', paths: [path], mode, leaseMs: 5_000 });
           const live = m.must(admin, { type: 'listClaims', ...paging }).data;
           for (const [i, a] of live.entries()) {
@@ -49,13 +50,21 @@ describe('claims', () => {
     const first = m.must(ada, { type: 'claim', paths: ['src'], mode: 'write', leaseMs: 1_000 });
     expect(kindOf(m.run(bob, { type: 'claim', paths: ['src/x'], mode: 'read', leaseMs: 1_000 }))).toBe('invalid_state');
     m.nowMs += 1_000;
-    expect(kindOf(m.run(ada, { type: 'renewClaim', claimId: first.id, fencingToken: first.fencingToken, leaseMs: 1_000 }))).toBe('lease_expired');
+    expect(kindOf(m.run(ada, { type: 'renewClaim', claimId: first.id, fencingToken: first.fencingToken, leaseMs: 1_000 }))).toBe(
+      'lease_expired',
+    );
     const second = m.must(bob, { type: 'claim', paths: ['src/x'], mode: 'write', leaseMs: 1_000 });
     expect(second.fencingToken).toBe(first.fencingToken + 1);
-    expect(kindOf(m.run(bob, { type: 'renewClaim', claimId: second.id, fencingToken: first.fencingToken, leaseMs: 1_000 }))).toBe('lease_superseded');
+    expect(kindOf(m.run(bob, { type: 'renewClaim', claimId: second.id, fencingToken: first.fencingToken, leaseMs: 1_000 }))).toBe(
+      'lease_superseded',
+    );
     expect(kindOf(m.run(ada, { type: 'releaseClaim', claimId: second.id, fencingToken: second.fencingToken }))).toBe('forbidden');
-    expect(m.must(operator, { type: 'listConflicts', ...paging }).data).toMatchObject([{ kind: 'claim', agentId: bob.subject, holder: ada.subject }]);
-    expect(kindOf(m.run(agent('coder', 9, []), { type: 'claim', paths: ['x'], mode: 'write', leaseMs: 1_000 }))).toBe('forbidden');
+    expect(m.must(operator, { type: 'listConflicts', ...paging }).data).toMatchObject([
+      { kind: 'claim', agentId: bob.subject, holder: ada.subject },
+    ]);
+    expect(kindOf(m.run(agent('coder', 9, []), { type: 'claim', paths: ['x'], mode: 'write', leaseMs: 1_000 }))).toBe(
+      'forbidden',
+    );
   });
 });
 
@@ -73,12 +82,15 @@ describe('consensus', () => {
 
   it('M121 one vote an agent, changed until the decision; a quarantined vote counts no more', () => {
     const m = memory();
-    const vote = (who: typeof ada, choice: string, confidence: number) => m.run(who, { type: 'vote', taskId: taskId(1), choice, confidence }, isTask(1));
+    const vote = (who: typeof ada, choice: string, confidence: number) =>
+      m.run(who, { type: 'vote', taskId: taskId(1), choice, confidence }, isTask(1));
     expect(kindOf(m.run(ada, { type: 'vote', taskId: taskId(2), choice: 'x', confidence: 1 }))).toBe('not_found');
     vote(ada, 'no', 0.9);
     vote(ada, 'yes', 0.9);
     vote(bob, 'yes', 0.9);
-    expect(m.must(cyd, { type: 'getConsensus', taskId: taskId(1) })).toMatchObject({ votes: [{ choice: 'yes' }, { choice: 'yes' }] });
+    expect(m.must(cyd, { type: 'getConsensus', taskId: taskId(1) })).toMatchObject({
+      votes: [{ choice: 'yes' }, { choice: 'yes' }],
+    });
     expect(m.must(operator, { type: 'getConsensus', taskId: taskId(1) }).decision).toBeUndefined();
     vote(cyd, 'no', 0.1);
     expect(m.must(cyd, { type: 'getConsensus', taskId: taskId(1) }).decision).toMatchObject({ choice: 'yes', votes: 3 });
@@ -116,7 +128,11 @@ describe('leases', () => {
     expect(write(m, ada, 1, 5)).toBe('lease_superseded');
     expect(write(m, ada, 1, 5, { leases: [lease(1, ada, { fencingToken: 5, taskId: taskId(7) })] })).toBe('ok');
     expect(m.engine.questions([request]).leases).toEqual([]);
-    expect(m.must(ada, { type: 'retrieve', key: 'k' }).entry).toMatchObject({ taskId: taskId(7), allocationId: allocationId(1), fencingToken: 5 });
+    expect(m.must(ada, { type: 'retrieve', key: 'k' }).entry).toMatchObject({
+      taskId: taskId(7),
+      allocationId: allocationId(1),
+      fencingToken: 5,
+    });
     m.nowMs += 5_001;
     expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
     m.nowMs -= 60_000;
@@ -130,7 +146,9 @@ describe('leases', () => {
     expect(write(m, ada, 1, 4)).toBe('lease_superseded');
     expect(write(m, bob, 1, 5)).toBe('lease_superseded');
     expect(kindOf(m.run(operator, { type: 'store', key: 'o', value: '1', lease: under(1, 5) }))).toBe('ok');
-    expect(write(m, ada, 2, 6, { leases: [lease(2, ada, { fencingToken: 6, status: 'released', agentSlots: 9 })] })).toBe('lease_released');
+    expect(write(m, ada, 2, 6, { leases: [lease(2, ada, { fencingToken: 6, status: 'released', agentSlots: 9 })] })).toBe(
+      'lease_released',
+    );
     m.nowMs = 1_700_000_060_000;
     expect(write(m, ada, 1, 5)).toBe('lease_expired');
     expect(m.must(operator, { type: 'listConflicts', ...paging }).data.filter(({ kind }) => kind === 'lease')).toHaveLength(4);
@@ -179,9 +197,14 @@ describe('quarantine', () => {
     m.must(ada, { type: 'setPermissions', key: 'a', permissions: { level: 'swarm', read: [], write: ['swarm'], delete: [] } });
     m.must(bob, { type: 'store', key: 'a', value: '"poison"' });
     m.must(bob, { type: 'store', key: 'b', value: '"poison"', level: 'swarm' });
-    m.must(bob, { type: 'store', key: 'c', value: '"fine"', level: 'swarm', lease: { allocationId: allocationId(1), fencingToken: 1 } }, { leases: [lease(1, bob, { fencingToken: 1 })] });
+    m.must(
+      bob,
+      { type: 'store', key: 'c', value: '"fine"', level: 'swarm', lease: { allocationId: allocationId(1), fencingToken: 1 } },
+      { leases: [lease(1, bob, { fencingToken: 1 })] },
+    );
     expect(m.must(operator, { type: 'quarantine', agentId: bob.subject, release: false })).toMatchObject({ entries: 3 });
-    const keys = (): string[] => m.must(cyd, { type: 'list', ...paging, values: false, quarantined: false }).data.map(({ key }) => key);
+    const keys = (): string[] =>
+      m.must(cyd, { type: 'list', ...paging, values: false, quarantined: false }).data.map(({ key }) => key);
     expect(keys()).toEqual([]);
     for (const key of ['a', 'b', 'c']) expect(kindOf(m.run(cyd, { type: 'retrieve', key }))).toBe('not_found');
     expect(kindOf(m.run(bob, { type: 'store', key: 'd', value: '1' }))).toBe('forbidden');
@@ -205,15 +228,27 @@ describe('erasure', () => {
     const mark = 'MARK';
     m.must(bob, { type: 'store', key: `k${mark}`, value: `"v${mark}"`, tags: [mark], vector: [1, 2] });
     m.must(bob, { type: 'store', key: `k${mark}`, value: `"w${mark}"`, vector: [1, 2] });
-    m.must(bob, { type: 'setPermissions', key: `k${mark}`, permissions: { level: 'swarm', read: [cyd.subject], write: ['swarm'], delete: [] } });
+    m.must(bob, {
+      type: 'setPermissions',
+      key: `k${mark}`,
+      permissions: { level: 'swarm', read: [cyd.subject], write: ['swarm'], delete: [] },
+    });
     m.must(ada, { type: 'store', key: 'shared', value: '1', level: 'swarm' });
-    m.must(ada, { type: 'setPermissions', key: 'shared', permissions: { level: 'swarm', read: [], write: ['swarm'], delete: [] } });
+    m.must(ada, {
+      type: 'setPermissions',
+      key: 'shared',
+      permissions: { level: 'swarm', read: [], write: ['swarm'], delete: [] },
+    });
     m.must(bob, { type: 'store', key: 'shared', value: `"by bob ${mark}"` });
     m.must(ada, { type: 'store', key: 'shared', value: '2' });
     m.must(bob, { type: 'vote', taskId: taskId(1), choice: mark, confidence: 1, reasoning: mark }, isTask(1));
     m.must(bob, { type: 'claim', paths: [mark], mode: 'write', leaseMs: 60_000 });
     m.must(bob, { type: 'createArtifact', name: mark, bytes: 0, sha256: '0'.repeat(64), contentType: 'x', level: 'swarm' });
-    m.run(bob, { type: 'transaction', operations: [{ op: 'put', key: `t${mark}`, value: '1' }] }, { key: { key: `${bob.subject}\nr\nk`, bodyHash: 'h' } });
+    m.run(
+      bob,
+      { type: 'transaction', operations: [{ op: 'put', key: `t${mark}`, value: '1' }] },
+      { key: { key: `${bob.subject}\nr\nk`, bodyHash: 'h' } },
+    );
     const receipt = m.must(admin, { type: 'erase', owner: bob.subject });
     expect(receipt).toMatchObject({ remaining: 0, swarm: 'hive', actor: admin.subject });
     expect(receipt.digest).toMatch(/^[0-9a-f]{64}$/);
@@ -224,7 +259,9 @@ describe('erasure', () => {
     }
     expect(JSON.stringify(m.rows('SELECT target, detail FROM audit'))).not.toMatch(mark);
     expect(m.must(ada, { type: 'retrieve', key: 'shared' }).entry?.value).toBe('2');
-    expect(m.rows('SELECT entries, bytes FROM counters')).toEqual(m.rows('SELECT COUNT(*) AS entries, SUM(value_bytes) AS bytes FROM memory'));
+    expect(m.rows('SELECT entries, bytes FROM counters')).toEqual(
+      m.rows('SELECT COUNT(*) AS entries, SUM(value_bytes) AS bytes FROM memory'),
+    );
   });
 
   it('M131 by keys and by prefix, whoever owns them', () => {
@@ -241,8 +278,16 @@ describe('artifacts', () => {
   it('M135 are complete with their last chunk, have their level, and go with it', () => {
     const m = memory();
     const chunk = 524_288;
-    const artifact = m.must(ada, { type: 'createArtifact', name: 'a', bytes: chunk + 10, sha256: 'f'.repeat(64), contentType: 'x/y', level: 'team' });
-    const part = (number: number, bytes: number) => m.run(ada, { type: 'putChunk', artifactId: artifact.id, number, data: new Uint8Array(bytes).fill(number).buffer });
+    const artifact = m.must(ada, {
+      type: 'createArtifact',
+      name: 'a',
+      bytes: chunk + 10,
+      sha256: 'f'.repeat(64),
+      contentType: 'x/y',
+      level: 'team',
+    });
+    const part = (number: number, bytes: number) =>
+      m.run(ada, { type: 'putChunk', artifactId: artifact.id, number, data: new Uint8Array(bytes).fill(number).buffer });
     expect(kindOf(part(1, 11))).toBe('validation_failed');
     expect(kindOf(part(2, 1))).toBe('not_found');
     expect(part(1, 10)).toMatchObject({ ok: true, value: { complete: false } });

@@ -41,7 +41,8 @@ export class UpstashCache implements SharedCache {
       signal: () => AbortSignal.timeout(TIMEOUT_MS),
     });
     this.#region = options.region;
-    const derived = (use: string): Uint8Array => new Uint8Array(hkdfSync('sha256', options.key, options.region, `fleet/memory/cache/${use}`, 32));
+    const derived = (use: string): Uint8Array =>
+      new Uint8Array(hkdfSync('sha256', options.key, options.region, `fleet/memory/cache/${use}`, 32));
     this.#sealing = derived('values');
     this.#naming = derived('names');
   }
@@ -80,7 +81,9 @@ export class UpstashCache implements SharedCache {
   }
 
   #name(parts: readonly string[]): string {
-    return createHmac('sha256', this.#naming).update(JSON.stringify([this.#region, ...parts])).digest('base64url');
+    return createHmac('sha256', this.#naming)
+      .update(JSON.stringify([this.#region, ...parts]))
+      .digest('base64url');
   }
 
   #keyOf({ fleet, swarm, key, identity }: CacheName): string {

@@ -189,7 +189,7 @@ export const MEMORY_SET_ENDPOINTS = [
     name: 'exportMemory',
     doc: {
       summary: 'Export a memory as a SQLite file',
-      description: 'With what the caller may read, and nothing else; others’ private entries are never in it.',
+      description: 'With what the caller may read, by the one rule, and nothing else; others’ private entries are never in it.',
       responses: { 200: null },
     },
     query: MemoryQuerySchema,

@@ -91,7 +91,8 @@ describe('admission', () => {
     cache.clear();
     expect([cache.size, cache.cost]).toEqual([0, 0]);
     const warm = tiny(100);
-    const hits = (from: number): number => Array.from({ length: 20_000 }, () => warm(`k${from + Math.floor(random() * 80)}`)).filter(Boolean).length;
+    const hits = (from: number): number =>
+      Array.from({ length: 20_000 }, () => warm(`k${from + Math.floor(random() * 80)}`)).filter(Boolean).length;
     hits(0);
     expect(hits(1_000)).toBeGreaterThan(15_000);
   });
@@ -198,7 +199,9 @@ describe('the region’s cache', () => {
     expect(await valueOf(p, bob, 30_000)).toBe('1');
     expect(await valueOf(p, agent('coder', 3, []), 30_000)).toBe('not_found');
     const setLevel = (level: 'private' | 'swarm'): ReturnType<typeof runMemory> =>
-      runMemory(p, ada, SWARM, [{ command: { type: 'setPermissions', key: 'k', permissions: { level, read: [], write: [], delete: [] } } }]);
+      runMemory(p, ada, SWARM, [
+        { command: { type: 'setPermissions', key: 'k', permissions: { level, read: [], write: [], delete: [] } } },
+      ]);
     await setLevel('private');
     expect(await valueOf(p, bob, 30_000)).toBe('not_found');
     const operator = person('operator');
