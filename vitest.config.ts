@@ -9,7 +9,16 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], environment: 'node', sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          environment: 'node',
+          // Generous: no test is about time, and a machine may be busy.
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], environment: 'node', sequence: { groupOrder: 0 } } },
       {
         test: {
@@ -25,7 +34,7 @@ export default defineConfig({
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml', environment: 'eu-west-1' },
             // jurisdiction() throws in the local runtime, so only real deployments apply it.
-            miniflare: { bindings: { APPLY_JURISDICTION: 'false', LOCAL: 'true' } },
+            miniflare: { bindings: { APPLY_JURISDICTION: 'false', LOCAL: 'true', MEMORY_KEYS: `test:${'a'.repeat(43)}=` } },
           }),
         ],
         test: {

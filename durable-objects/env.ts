@@ -1,5 +1,6 @@
 import type { LoanRpc } from '../shared/loan-rpc.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
+import type { MemoryApi } from './memory/memory-api.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
 /**
@@ -17,4 +18,11 @@ export interface RegionEnv {
   readonly REGION_MAX_AGENTS?: string;
   readonly POOL: DurableObjectNamespace<PoolRpc & LoanRpc & Rpc.DurableObjectBranded>;
   readonly REGISTRY: DurableObjectNamespace<RegistryApi & Rpc.DurableObjectBranded>;
+  readonly MEMORY: DurableObjectNamespace<MemoryApi & Rpc.DurableObjectBranded>;
+  /** Secret of this region: what the data keys of its memories are wrapped under, `id:base64`, the current one first. */
+  readonly MEMORY_KEYS?: string;
+  /** Secret of this region, instead of `MEMORY_KEYS`: access to a key service that speaks the protocol of AWS KMS, as JSON. */
+  readonly MEMORY_KMS?: string;
+  /** Secret of this region: an Upstash database in it as a second cache, as JSON. Empty: none, which costs nothing but calls. */
+  readonly MEMORY_CACHE?: string;
 }

@@ -1,7 +1,9 @@
 import { POOL_NAME, REGION_NAME, type Home } from '../shared/ids.ts';
 import type { LoanRpc } from '../shared/loan-rpc.ts';
+import type { MemoryHome } from '../shared/memory-rpc.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegionEnv } from './env.ts';
+import type { MemoryApi } from './memory/memory-api.ts';
 import { appliedJurisdiction, ownRegion, type RegionVars } from './lib/own-region.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
@@ -27,6 +29,15 @@ export function registryObjectName(fleet: string, region: string): string {
   return `${region}/${fleet}`;
 }
 
+const SWARM_NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
+
+/** `<region>/<fleet>/<swarm>/<shard>` */
+export function memoryObjectName(fleet: string, { region, swarm, shard }: MemoryHome): string {
+  if (!REGION_NAME.test(region) || !FLEET_NAME.test(fleet) || !SWARM_NAME.test(swarm) || !Number.isInteger(shard))
+    throw new Error('not the name of an object');
+  return `${region}/${fleet}/${swarm}/${shard}`;
+}
+
 /** The object of one pool shard of this Worker's region. */
 export function poolStub(env: RegionVars & Pick<RegionEnv, 'POOL'>, fleet: string, home: Home): PoolStub {
   return locate(env.POOL, env, home.region, poolObjectName(fleet, home));
@@ -35,6 +46,11 @@ export function poolStub(env: RegionVars & Pick<RegionEnv, 'POOL'>, fleet: strin
 /** The registry of one fleet in this Worker's region. */
 export function registryStub(env: RegionVars & Pick<RegionEnv, 'REGISTRY'>, fleet: string, region: string): RegistryApi {
   return locate(env.REGISTRY, env, region, registryObjectName(fleet, region));
+}
+
+/** One shard of a swarm's memory in this Worker's region. */
+export function memoryStub(env: RegionVars & Pick<RegionEnv, 'MEMORY'>, fleet: string, home: MemoryHome): MemoryApi {
+  return locate(env.MEMORY, env, home.region, memoryObjectName(fleet, home));
 }
 
 function locate<T extends Rpc.DurableObjectBranded>(

@@ -36,7 +36,7 @@ export type FleetError = ErrorBase &
     | { readonly kind: 'no_capacity'; readonly why?: Why }
     | {
         readonly kind: 'quota_exceeded';
-        readonly scope: 'pool' | 'region' | 'fleet' | 'caller';
+        readonly scope: 'pool' | 'region' | 'fleet' | 'caller' | 'swarm';
         readonly limit: number;
         readonly why?: Why;
       }

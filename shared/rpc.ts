@@ -4,6 +4,7 @@
  */
 import type { FleetError } from './errors.ts';
 import type { Home } from './ids.ts';
+import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from './memory-rpc.ts';
 import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, Liveness, RegisterAgent, RevokedLease } from './schemas/agents.ts';
@@ -20,6 +21,8 @@ export interface Caller {
   readonly role: Role;
   /** Set exactly when `role` is `agent`. */
   readonly agentId?: string;
+  /** An agent's swarms, as it was registered with them. */
+  readonly swarms?: readonly string[];
   readonly requestId: string;
   /** Id of the token, with a session's upgrade: a session outlives the request that its token was checked for. */
   readonly tokenId?: string;
@@ -389,6 +392,12 @@ export interface RegionRpc {
   routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]>;
   routesForKeys(caller: Caller, keys: readonly string[], order: readonly string[]): Promise<readonly (readonly string[])[]>;
   purgeFleet(caller: Caller): Promise<void>;
+  /** Takes the entries of a SQLite file into a swarm's memory. */
+  memoryImport(caller: Caller, swarm: string, file: ArrayBuffer, idempotency: IdempotencyRef | null): Promise<MemoryImportReply>;
+  /** Runs commands on a swarm's memory in this region; one answer each, in their order. */
+  memory(caller: Caller, swarm: string, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]>;
+  /** One entry. An answer this region's Worker still has is used if the memory confirms it, or if it is not older than asked. */
+  memoryEntry(caller: Caller, swarm: string, ref: EntryRef, maxStaleMs: number): Promise<Result<EntryView, FleetError>>;
 }
 
 /** Headers on the one request that cannot be RPC: the upgrade of an agent's session, router to region entrypoint `fetch`. */

@@ -87,6 +87,9 @@ export class ValidationError extends ApiError {
   }
 }
 
+/** The entry has another version than the write was made for: read it again and decide anew. */
+export class VersionConflictError extends ApiError {}
+
 export class UnauthorizedError extends ApiError {}
 export class ForbiddenError extends ApiError {}
 export class ResidencyError extends ApiError {}
@@ -145,6 +148,7 @@ const BY_CODE: Readonly<Record<string, ApiErrorClass>> = {
   idempotency_mismatch: IdempotencyError,
   idempotency_in_progress: IdempotencyError,
   invalid_state: InvalidStateError,
+  version_conflict: VersionConflictError,
   overloaded: UnavailableError,
   region_unavailable: UnavailableError,
   unsupported: UnsupportedError,
@@ -156,6 +160,7 @@ const BY_STATUS: Readonly<Record<number, ApiErrorClass>> = {
   401: UnauthorizedError,
   403: ForbiddenError,
   404: NotFoundError,
+  412: VersionConflictError,
   422: ValidationError,
   429: RateLimitedError,
   502: UnavailableError,

@@ -27,6 +27,10 @@ export interface Call {
   readonly creates?: boolean;
   /** How long the fleet may hold the answer. */
   readonly waitMs?: number | undefined;
+  /** A file in place of a JSON body. */
+  readonly file?: { readonly bytes: Uint8Array<ArrayBuffer>; readonly type: string } | undefined;
+  /** The answer is a file: its bytes are the body. */
+  readonly wantsFile?: boolean | undefined;
   /** Another token than the client's own, such as an agent's. */
   readonly token?: string | undefined;
 }
@@ -113,9 +117,13 @@ export class HttpClient {
       const response = await this.#config.fetch(urlOf(this.#config.endpoint, call), {
         method: call.method,
         headers: this.#headers(call, key),
-        ...(text === undefined ? {} : { body: text }),
+        ...(call.file !== undefined ? { body: call.file.bytes } : text === undefined ? {} : { body: text }),
         signal: limit.signal,
       });
+      if (response.ok && call.wantsFile === true) {
+        const body = new Uint8Array(await response.arrayBuffer()) as T;
+        return { status: response.status, body, attempts: attempt, headers: response.headers };
+      }
       const answer = await response.text();
       if (!response.ok) throw problemOf(response, answer, attempt);
       return {
@@ -139,8 +147,12 @@ export class HttpClient {
   #headers(call: Call, key: string | undefined): Record<string, string> {
     const token = call.token ?? this.#config.token;
     return {
-      accept: 'application/json, application/problem+json',
-      ...(call.body === undefined && call.bodyText === undefined ? {} : { 'content-type': 'application/json' }),
+      accept: call.wantsFile === true ? '*/*' : 'application/json, application/problem+json',
+      ...(call.file !== undefined
+        ? { 'content-type': call.file.type }
+        : call.body === undefined && call.bodyText === undefined
+          ? {}
+          : { 'content-type': 'application/json' }),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(key === undefined ? {} : { 'idempotency-key': key }),
       ...this.#config.headers,

@@ -1,5 +1,6 @@
 export { FleetManager } from './fleet-manager.ts';
 export { Allocation } from './allocation.ts';
+export { MemoryClaim, SwarmMemory, type MemoryConfig } from './swarm-memory.ts';
 export { runAgent } from './agent/run-agent.ts';
 export { NonRetryableError, LeaseLostError, TaskCancelledError, TaskTimeoutError, AgentStoppedError } from './agent/errors.ts';
 export * from './errors.ts';

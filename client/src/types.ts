@@ -17,6 +17,17 @@ import type {
   TaskResultSchema,
   TaskStatus,
 } from '../../shared/schemas/tasks.ts';
+import type {
+  PutEntrySchema,
+  TransactionSchema,
+  ClaimSchema,
+  SearchSchema,
+  VectorSearchSchema,
+  PermissionsSchema,
+  MemorySettingsSchema,
+  EraseSchema,
+} from '../../shared/schemas/memory.ts';
+import type { MemoryEntry, MemoryLevel, MemoryVersionSchema } from '../../shared/schemas/memory.ts';
 import type { AgentStatus } from '../../shared/schemas/agents.ts';
 import type { Problem } from '../../shared/schemas/problem.ts';
 import type { Pool } from '../../shared/schemas/fleet.ts';
@@ -37,6 +48,53 @@ export type { Task, TaskError, TaskStatus } from '../../shared/schemas/tasks.ts'
 export type { Why } from '../../shared/schemas/why.ts';
 export type { Residency } from '../../shared/schemas/common.ts';
 export type { Role } from '../../shared/roles.ts';
+
+export type {
+  Artifact,
+  Claim as ClaimInfo,
+  Consensus,
+  Dependency,
+  Erasure,
+  MemoryAuditRow,
+  MemoryConflict,
+  MemoryEntry,
+  MemoryEvent,
+  MemoryLease,
+  MemoryLevel,
+  MemorySettings,
+  MemoryStatus,
+  Quarantined,
+} from '../../shared/schemas/memory.ts';
+export type MemoryVersion = z.infer<typeof MemoryVersionSchema>;
+/** SPECIFICATION §5.2. */
+export type ACLPermissions = z.input<typeof PermissionsSchema>;
+/** `ttl` is the specification's name for `ttlMs`. */
+export type StoreOptions = Omit<z.input<typeof PutEntrySchema>, 'value'> & { readonly ttl?: number | undefined };
+export interface RetrieveOptions {
+  /** Chooses among entries of one key: by default the caller's own comes first. */
+  readonly owner?: string | undefined;
+  readonly level?: MemoryLevel | undefined;
+  /** How old an answer may be that the memory is not asked about again; 0 by default. */
+  readonly maxStaleMs?: number | undefined;
+}
+export interface MemoryFilter {
+  readonly prefix?: string | undefined;
+  readonly owner?: string | undefined;
+  readonly level?: MemoryLevel | undefined;
+  readonly tag?: string | undefined;
+  readonly updatedAfterMs?: number | undefined;
+  readonly updatedBeforeMs?: number | undefined;
+  /** False: entries without their values. */
+  readonly values?: boolean | undefined;
+  readonly quarantined?: boolean | undefined;
+}
+export type MemoryOperation = z.input<typeof TransactionSchema>['operations'][number];
+export type SearchInput = Omit<z.input<typeof SearchSchema>, 'query'>;
+export type NearestInput = Omit<z.input<typeof VectorSearchSchema>, 'vector'>;
+export type ScoredEntry = MemoryEntry & { readonly score: number };
+export type ClaimOptions = Omit<z.input<typeof ClaimSchema>, 'paths'>;
+export type MemorySettingsInput = z.input<typeof MemorySettingsSchema>;
+export type EraseRequest = z.input<typeof EraseSchema>;
 
 export type AgentInput = z.input<typeof RegisterAgentSchema>;
 export type AllocateInput = z.input<typeof AllocateSchema>;

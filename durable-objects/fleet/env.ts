@@ -1,8 +1,14 @@
 import { parseRegionList, type RegionId } from '../../regions/table.ts';
-import type { RegionRpc } from '../../shared/rpc.ts';
+import type { FleetError } from '../../shared/errors.ts';
+import type { Result } from '../../shared/result.ts';
+import type { Caller, RegionRpc } from '../../shared/rpc.ts';
+import type { FileStream } from '../memory/memory-api.ts';
 
 /** A region's Worker as the router's Worker is bound to it. */
-export type RegionBinding = RegionRpc & { fetch(request: Request): Promise<Response> };
+export type RegionBinding = RegionRpc & {
+  fetch(request: Request): Promise<Response>;
+  memoryExport(caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>>;
+};
 
 /** What the fleet's object uses of the router's environment. */
 export interface FleetEnv {

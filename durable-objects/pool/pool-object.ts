@@ -42,6 +42,7 @@ import { migrate } from '../lib/migrate.ts';
 import { Acknowledgements, acknowledgedBy, stillAwaited } from './acknowledgements.ts';
 import { isEmpty, type PolledLeases } from './core/polls.ts';
 import { PoolEngine, type Answer, type Outcome } from './engine.ts';
+import { MemoryNotices } from './memory-notices.ts';
 import { POOL_MIGRATIONS } from './migrations.ts';
 import { Lending } from './lending.ts';
 import { Parking } from './parking.ts';
@@ -66,6 +67,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
   readonly #reporter: Reporter;
   readonly #watcher: Watcher;
   readonly #lending: Lending;
+  readonly #memoryNotices: MemoryNotices;
   readonly #ulid = monotonicFactory();
   #engine: PoolEngine | null = null;
   #armedAtMs: number | null = null;
@@ -92,6 +94,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
       () => this.#engine,
       (body) => this.#change(body),
     );
+    this.#memoryNotices = new MemoryNotices(env, () => this.#engine?.state.fleet ?? null);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     const stored = this.#storage.load();
     if (stored !== null) {
@@ -197,6 +200,9 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
       case 'loanOrder':
       case 'hasRoom':
         this.#lending.deliver(outcome);
+        return;
+      case 'leaseRevoked':
+        this.#memoryNotices.revoked(outcome);
         return;
       default:
         this.#sessions.deliver(outcome);

@@ -23,4 +23,9 @@ export const REGISTRY_MIGRATIONS: readonly Migration[] = [
        ) STRICT`,
     ],
   },
+  {
+    // Swarms that have a memory in this region: what a deletion of the fleet must reach.
+    name: '0002-swarms',
+    sql: ['CREATE TABLE swarms (swarm TEXT NOT NULL, shard INTEGER NOT NULL, PRIMARY KEY (swarm, shard)) STRICT, WITHOUT ROWID'],
+  },
 ];

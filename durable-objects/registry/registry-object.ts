@@ -14,7 +14,7 @@ import type { Scaled } from './core/pools.ts';
 import { REGISTRY_MIGRATIONS } from './migrations.ts';
 import { pushConfig } from './push.ts';
 import { Registry } from './registry.ts';
-import type { PlacementRoute, ShardRef } from './core/routes.ts';
+import type { PlacementRoute, ShardRef, SwarmRef } from './core/routes.ts';
 import type { RegistryApi } from './registry-rpc.ts';
 import { RegistryStorage } from './storage.ts';
 
@@ -126,6 +126,17 @@ export class RegistryObject extends DurableObject<RegionEnv> implements Registry
   async instances(fleet: string, region: string): Promise<readonly ShardRef[]> {
     this.#check(fleet, region);
     return this.#registry.instances();
+  }
+
+  async openSwarm(fleet: string, region: string, ref: SwarmRef): Promise<void> {
+    this.#check(fleet, region);
+    if (this.#registry.hasSwarm(ref)) return;
+    await this.#commit.run(() => this.#registry.openSwarm(ref));
+  }
+
+  async swarms(fleet: string, region: string): Promise<readonly SwarmRef[]> {
+    this.#check(fleet, region);
+    return this.#registry.swarms();
   }
 
   async routeForKey(fleet: string, region: string, key: string, order: readonly string[]): Promise<readonly string[]> {

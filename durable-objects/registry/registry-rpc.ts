@@ -1,7 +1,7 @@
 import type { FleetError } from '../../shared/errors.ts';
 import type { Result } from '../../shared/result.ts';
 import type { RegistryRpc, ShardSummary } from '../../shared/rpc.ts';
-import type { PlacementRoute, ShardRef } from './core/routes.ts';
+import type { PlacementRoute, ShardRef, SwarmRef } from './core/routes.ts';
 
 /** What the region's Worker asks of the registry beyond the contract between the parts. */
 export interface RegistryApi extends RegistryRpc {
@@ -21,4 +21,7 @@ export interface RegistryApi extends RegistryRpc {
   ): Promise<Result<{ readonly ticket: number; readonly admitted: number }, FleetError>>;
   /** Ends a reservation, together with counters that show what became of it. */
   settle(fleet: string, region: string, ticket: number, summaries: readonly ShardSummary[]): Promise<void>;
+  /** Writes down that a swarm has a memory here, before its first write: a deletion of the fleet must find it. */
+  openSwarm(fleet: string, region: string, ref: SwarmRef): Promise<void>;
+  swarms(fleet: string, region: string): Promise<readonly SwarmRef[]>;
 }

@@ -17,7 +17,7 @@ import {
   type Scaled,
 } from './core/pools.ts';
 import { instances, placementRoute, poolView, poolsText, shardConfig } from './core/views.ts';
-import type { PlacementRoute, ShardRef } from './core/routes.ts';
+import type { PlacementRoute, ShardRef, SwarmRef } from './core/routes.ts';
 import type { RegistryStorage } from './storage.ts';
 
 /** Keys looked at by each new key: more than come in, so that the table shrinks while it is in use. */
@@ -183,6 +183,18 @@ export class Registry {
   prune(nowMs: number): void {
     const sinceMs = nowMs - LIMITS.idempotencyTtlMs;
     this.#storage.pruneKeyRoutes({ sinceMs, keep: LIMITS.idempotencyPerShard, step: LIMITS.pruneStep });
+  }
+
+  hasSwarm(ref: SwarmRef): boolean {
+    return this.#storage.hasSwarm(ref);
+  }
+
+  openSwarm(ref: SwarmRef): void {
+    this.#storage.saveSwarm(ref);
+  }
+
+  swarms(): readonly SwarmRef[] {
+    return this.#storage.swarms();
   }
 
   #save(config: PoolConfig): void {

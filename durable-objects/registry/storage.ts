@@ -1,6 +1,7 @@
 import type { ShardSummary } from '../../shared/rpc.ts';
 import type { SqlDatabase } from '../lib/sql.ts';
 import type { PoolConfig } from './core/pools.ts';
+import type { SwarmRef } from './core/routes.ts';
 
 export interface RegistryAuditRow {
   readonly atMs: number;
@@ -131,5 +132,18 @@ export class RegistryStorage {
   /** Everything but the schema. */
   clear(): void {
     for (const table of ['pools', 'shards', 'audit', 'key_routes']) this.#sql.exec(`DELETE FROM ${table}`);
+  }
+
+  /** Answers whether it is new. */
+  saveSwarm({ swarm, shard }: SwarmRef): boolean {
+    return this.#sql.exec('INSERT OR IGNORE INTO swarms (swarm, shard) VALUES (?, ?)', swarm, shard).rowsWritten > 0;
+  }
+
+  hasSwarm({ swarm, shard }: SwarmRef): boolean {
+    return this.#sql.exec('SELECT 1 AS n FROM swarms WHERE swarm = ? AND shard = ?', swarm, shard).toArray().length > 0;
+  }
+
+  swarms(): SwarmRef[] {
+    return this.#sql.exec<{ swarm: string; shard: number }>('SELECT swarm, shard FROM swarms').toArray();
   }
 }

@@ -3,7 +3,7 @@ import type { Plugin } from 'esbuild';
 import type { Miniflare } from 'miniflare';
 import { REGIONS, type RegionId } from '../../regions/table.ts';
 import { buildAssets } from '../build-assets.ts';
-import { keysAsSecret, openAdminToken, openSigningKeys } from './keys.ts';
+import { keysAsSecret, openAdminToken, openMemoryKeys, openSigningKeys } from './keys.ts';
 import { isAlive } from './processes.ts';
 import { lockStateDir, openStateDir, readIfPresent, type StateDir, writePrivately } from './state-dir.ts';
 import { installLauncher, launcherEnvironment, startWatchdog } from './watchdog.ts';
@@ -94,6 +94,7 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
         regions,
         port: options.port ?? 0,
         signingKeys: keysAsSecret(keys),
+        memoryKeys: (region) => openMemoryKeys(state, region),
         vars: options.vars ?? {},
         plugins: options.plugins,
       }),

@@ -1,3 +1,6 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { calculateJwkThumbprint, createLocalJWKSet, exportJWK, generateKeyPair, importJWK, jwtVerify, SignJWT } from 'jose';
 import { ulid } from 'ulid';
 import * as z from 'zod';
@@ -55,6 +58,21 @@ export async function openAdminToken(dir: StateDir, keys: KeySet): Promise<strin
   const token = await mintAdminToken(keys);
   writePrivately(dir.adminToken, `${token}\n`);
   return token;
+}
+
+/**
+ * The secrets that a region's memory is sealed under, made on first use: one file per region, so that no region can open what
+ * another one stored. Without its file a memory cannot be read any more, so a file that is empty is an error.
+ */
+export function openMemoryKeys(dir: StateDir, region: string): string {
+  const file = path.join(dir.memoryKeys, region);
+  const present = readIfPresent(file)?.trim();
+  if (present === '') throw new Error(`${file} is empty. Restore it, or delete it and the memory of ${region} with it.`);
+  if (present !== undefined) return present;
+  mkdirSync(dir.memoryKeys, { recursive: true, mode: 0o700 });
+  const secret = `local-1:${randomBytes(32).toString('base64')}`;
+  writePrivately(file, `${secret}\n`);
+  return secret;
 }
 
 /** The keys as the router's secret carries them. */

@@ -10,6 +10,8 @@ export interface StateDir {
   /** The objects' databases: one directory per region's Worker and class, so residency is visible on disk. */
   readonly storage: string;
   readonly signingKeys: string;
+  /** One file per region. */
+  readonly memoryKeys: string;
   readonly adminToken: string;
   /** `{url, pid}` of the running fleet; absent when none runs. */
   readonly endpoint: string;
@@ -27,6 +29,7 @@ export function openStateDir(root: string): StateDir {
     root: absolute,
     storage: file('storage'),
     signingKeys: file('signing-keys.json'),
+    memoryKeys: file('memory-keys'),
     adminToken: file('admin-token'),
     endpoint: file('endpoint'),
     workerdPid: file('workerd.pid'),

@@ -16,6 +16,8 @@ export interface LocalSettings {
   readonly port: number;
   /** The private key set; the router alone gets it. */
   readonly signingKeys: string;
+  /** The secrets of one region's memory; that region alone gets them. */
+  readonly memoryKeys: (region: RegionId) => string;
   /** Variables with other values than in `wrangler.toml`; each Worker gets those that it declares there. */
   readonly vars: Readonly<Record<string, string>>;
   /** For the bundler. */
@@ -76,7 +78,7 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
       },
       unsafeDirectSockets: [{ host: '127.0.0.1', port: settings.port }],
     },
-    ...regions.map((region) => worker(region, {})),
+    ...settings.regions.map((region) => worker(environment(region), { MEMORY_KEYS: settings.memoryKeys(region) })),
   ];
 }
 

@@ -41,6 +41,27 @@ export async function readJsonBody(request: Request, limitBytes: number = LIMITS
   return parseJson(bytes);
 }
 
+/** Reads a body that is a file: 413, then 415, then its bytes. Never holds more than the limit. */
+export async function readFileBody(
+  request: Request,
+  { limitBytes, types }: { readonly limitBytes: number; readonly types: readonly string[] },
+): Promise<Result<Uint8Array<ArrayBuffer>, FleetError>> {
+  const declared = request.headers.get('content-length');
+  if (declared !== null && Number(declared) > limitBytes) return err(tooLarge(limitBytes));
+  const type = (request.headers.get('content-type') ?? '').toLowerCase().split(';')[0]?.trim() ?? '';
+  const encoding = request.headers.get('content-encoding');
+  if (!types.includes(type) || (encoding !== null && encoding.trim().toLowerCase() !== 'identity')) {
+    return err({ kind: 'unsupported_media_type', detail: `Bodies are ${types.join(' or ')}, without content-encoding.` });
+  }
+  if (request.body === null) return ok(new Uint8Array(0));
+  try {
+    const bytes = await readCounted(request.body, limitBytes);
+    return bytes === null ? err(tooLarge(limitBytes)) : ok(new Uint8Array(bytes));
+  } catch {
+    return err(malformed('The body broke off.'));
+  }
+}
+
 function parseJson(bytes: Uint8Array): Result<Body, FleetError> {
   let text: string;
   try {

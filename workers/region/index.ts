@@ -1,6 +1,7 @@
 import { notFound } from '../../shared/errors.ts';
 import { problemResponse } from './problem.ts';
 
+export { MemoryObject } from '../../durable-objects/memory/memory-object.ts';
 export { PoolObject } from '../../durable-objects/pool/pool-object.ts';
 export { RegistryObject } from '../../durable-objects/registry/registry-object.ts';
 export { RegionEntry } from './region-entry.ts';

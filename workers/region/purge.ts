@@ -1,4 +1,5 @@
 import type { Caller } from '../../shared/rpc.ts';
+import type { MemoryPorts } from './memory/region-memory.ts';
 import type { RegionPorts } from './region.ts';
 
 /** Objects purged at once. Each one deletes a whole database, which holds the machine's disk for a while. */
@@ -8,7 +9,7 @@ const PURGED_AT_ONCE = 8;
  * Removes everything of a fleet from this region. The registry goes last: it knows which objects there are, so a purge that
  * was interrupted can be called again.
  */
-export async function purgeFleet(ports: RegionPorts, caller: Caller): Promise<void> {
+export async function purgeFleet(ports: RegionPorts, caller: Caller, memory: MemoryPorts): Promise<void> {
   const { fleet } = caller;
   const registry = ports.registry(fleet);
   const left = [...(await registry.instances(fleet, ports.region))];
@@ -18,6 +19,11 @@ export async function purgeFleet(ports: RegionPorts, caller: Caller): Promise<vo
     }
   };
   await Promise.all(Array.from({ length: PURGED_AT_ONCE }, work));
+  for (const { swarm, shard } of await registry.swarms(fleet, ports.region)) {
+    await memory.memory(fleet, { region: ports.region, swarm, shard }).purge();
+  }
+  memory.cache.clear();
+  memory.knownSwarms.clear();
   await registry.purge();
   ports.routes.forget(fleet);
 }

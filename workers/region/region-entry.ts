@@ -21,12 +21,14 @@ import type {
   TaskFilter,
   TaskView,
 } from '../../shared/rpc.ts';
+import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
 import type { PutPool } from '../../shared/schemas/fleet.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../../durable-objects/env.ts';
 import { logError } from '../../durable-objects/lib/log.ts';
+import type { FileStream } from '../../durable-objects/memory/memory-api.ts';
 import { ownRegion } from '../../durable-objects/lib/own-region.ts';
-import { poolStub, registryStub } from '../../durable-objects/stubs.ts';
+import { memoryStub, poolStub, registryStub } from '../../durable-objects/stubs.ts';
 import { isOverloaded, orOverloaded, overloaded } from './faults.ts';
 import { listShards } from './lists.ts';
 import { purgeFleet } from './purge.ts';
@@ -36,10 +38,15 @@ import { revokeInRegion } from './revoke.ts';
 import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
+import { EntryCache } from './memory/entry-cache.ts';
+import { exportMemory, importMemory, readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
+import { sharedCacheOf } from './memory/upstash-cache.ts';
 import { mergeWhys } from './why.ts';
 
 /** Of the isolate, not of a request: an entrypoint lives for one call. */
 const ROUTES = new RouteCache();
+const ENTRIES = new EntryCache();
+const KNOWN_SWARMS = new Set<string>();
 
 /**
  * One region, as the router sees it. It trusts who the router says is calling, and nothing else: every id and pool is held
@@ -47,6 +54,7 @@ const ROUTES = new RouteCache();
  */
 export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRpc {
   readonly #ports: RegionPorts;
+  readonly #memory: MemoryPorts;
 
   constructor(ctx: ExecutionContext, env: RegionEnv) {
     super(ctx, env);
@@ -60,6 +68,16 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
       random: () => Math.random(),
       logError,
       maxAgents: parseMaxAgents(env.REGION_MAX_AGENTS),
+    };
+    this.#memory = {
+      region,
+      memory: (fleet, home) => memoryStub(env, fleet, home),
+      registry: this.#ports.registry,
+      cache: ENTRIES,
+      shared: sharedCacheOf(env.MEMORY_CACHE, region),
+      knownSwarms: KNOWN_SWARMS,
+      nowMs: this.#ports.nowMs,
+      logError,
     };
   }
 
@@ -220,7 +238,33 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
   }
 
   async purgeFleet(caller: Caller): Promise<void> {
-    await purgeFleet(this.#ports, caller);
+    await purgeFleet(this.#ports, caller, this.#memory);
+  }
+
+  async memory(caller: Caller, swarm: string, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]> {
+    try {
+      return await runMemory(this.#memory, caller, swarm, requests);
+    } catch (error) {
+      if (isOverloaded(error)) return requests.map(() => err(overloaded()));
+      throw error;
+    }
+  }
+
+  async memoryExport(caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>> {
+    return orOverloaded(exportMemory(this.#memory, caller, swarm));
+  }
+
+  async memoryImport(
+    caller: Caller,
+    swarm: string,
+    file: ArrayBuffer,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryImportReply> {
+    return orOverloaded(importMemory(this.#memory, caller, swarm, file, idempotency));
+  }
+
+  async memoryEntry(caller: Caller, swarm: string, ref: EntryRef, maxStaleMs: number): Promise<Result<EntryView, FleetError>> {
+    return orOverloaded(readEntry(this.#memory, caller, swarm, ref, maxStaleMs));
   }
 
   override async fetch(request: Request): Promise<Response> {

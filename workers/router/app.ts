@@ -21,6 +21,9 @@ import { AGENT_ENDPOINTS } from './routes/agents.ts';
 import { ALLOCATION_BATCH_ENDPOINTS } from './routes/allocation-batch.ts';
 import { ALLOCATION_ENDPOINTS } from './routes/allocations.ts';
 import { FLEET_ENDPOINTS } from './routes/fleet.ts';
+import { MEMORY_ENTRY_ENDPOINTS } from './routes/memory-entries.ts';
+import { MEMORY_SET_ENDPOINTS } from './routes/memory-sets.ts';
+import { MEMORY_WORK_ENDPOINTS } from './routes/memory-work.ts';
 import { METRICS_ENDPOINTS } from './routes/metrics.ts';
 import { POOL_ENDPOINTS } from './routes/pools.ts';
 import { PAGE_POLICY, problemsPage, PUBLIC_ENDPOINTS, readiness, referencePage } from './routes/public.ts';
@@ -44,6 +47,9 @@ const ENDPOINTS: readonly Endpoint[] = [
   ...SESSION_ENDPOINTS,
   ...TASK_ENDPOINTS,
   ...TASK_RESULT_ENDPOINTS,
+  ...MEMORY_SET_ENDPOINTS,
+  ...MEMORY_WORK_ENDPOINTS,
+  ...MEMORY_ENTRY_ENDPOINTS,
   ...FLEET_ENDPOINTS,
   ...POOL_ENDPOINTS,
   ...TOKEN_ENDPOINTS,

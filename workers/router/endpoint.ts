@@ -23,6 +23,10 @@ export interface Endpoint<Body = unknown, Query = unknown> {
   readonly id?: IdKind;
   readonly body?: z.ZodType<Body>;
   readonly query?: z.ZodType<Query>;
+  /** The body is a file and not JSON; the handler gets its bytes. */
+  readonly file?: { readonly limitBytes: number; readonly types: readonly string[] };
+  /** What is refused before the body is looked at, with 403: what the caller may not reach whatever it sends. */
+  readonly refuse?: (context: RequestContext, query: Readonly<Record<string, string>>) => FleetError | null;
   /** `Idempotency-Key` is understood. */
   readonly keyed?: boolean;
   /**

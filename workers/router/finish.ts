@@ -34,7 +34,7 @@ export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<st
       headers,
     });
   }
-  const { status, body, region, replayed, contentType, upgraded } = outcome.value;
+  const { status, body, region, replayed, contentType, upgraded, stream } = outcome.value;
   if (region !== undefined) headers['x-fleet-region'] = region;
   if (replayed === true) headers['idempotency-replayed'] = 'true';
   if (upgraded !== undefined) {
@@ -42,6 +42,10 @@ export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<st
     const protocol = upgraded.headers.get('sec-websocket-protocol');
     if (protocol !== null && facts.request.headers.has('sec-websocket-protocol')) headers['sec-websocket-protocol'] = protocol;
     return new Response(null, { status: 101, webSocket: upgraded.webSocket, headers });
+  }
+  if (stream !== undefined) {
+    headers['content-type'] = contentType ?? 'application/octet-stream';
+    return new Response(stream, { status, headers });
   }
   if (body !== null) headers['content-type'] = contentType ?? 'application/json';
   return new Response(body, { status, headers });

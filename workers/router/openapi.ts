@@ -9,6 +9,8 @@ import { ROUTES, type Access, type RouteName } from './route-table.ts';
 export type App = OpenAPIHono<{ Bindings: RouterEnv }>;
 
 const JSON_TYPE = 'application/json';
+export const SQLITE_TYPE = 'application/vnd.sqlite3';
+const FILE = z.string().meta({ format: 'binary' });
 const PROBLEM = {
   description: 'A problem (RFC 9457); `code` says which',
   content: { 'application/problem+json': { schema: ProblemSchema } },
@@ -37,6 +39,9 @@ export function describe(app: App, endpoint: Endpoint): void {
         ...(params.length === 0 ? {} : { params: z.object(Object.fromEntries(params.map((param) => [param, z.string()]))) }),
         ...(query === undefined ? {} : { query: query as z.ZodObject }),
         ...(keyed === true ? { headers: KeyHeader } : {}),
+        ...(endpoint.file === undefined
+          ? {}
+          : { body: { required: true, content: { [endpoint.file.types[0] ?? '']: { schema: FILE } } } }),
         ...(body === undefined
           ? {}
           : { body: { required: !body.safeParse({}).success, content: { [JSON_TYPE]: { schema: body } } } }),
@@ -70,7 +75,11 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
 };
 
 const textOf = (name: RouteName, status: string): { content?: Record<string, { schema: z.ZodType }> } =>
-  name === 'metrics' && status === '200' ? { content: { 'text/plain': { schema: z.string() } } } : {};
+  name === 'metrics' && status === '200'
+    ? { content: { 'text/plain': { schema: z.string() } } }
+    : name === 'exportMemory' && status === '200'
+      ? { content: { [SQLITE_TYPE]: { schema: FILE } } }
+      : {};
 
 function accessText(access: Access): string {
   if (access === 'public') return 'Public.';
@@ -80,7 +89,7 @@ function accessText(access: Access): string {
 }
 
 /** In the order of the reference page. */
-const TAGS = ['allocations', 'tasks', 'agents', 'pools', 'fleet', 'tokens', 'operations'];
+const TAGS = ['allocations', 'tasks', 'agents', 'memory', 'pools', 'fleet', 'tokens', 'operations'];
 
 function tagOf(path: string): string {
   const part = path.split('/')[2];

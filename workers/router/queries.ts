@@ -2,6 +2,8 @@ import * as z from 'zod';
 import { LIMITS } from '../../shared/limits.ts';
 import { AgentStatusSchema } from '../../shared/schemas/agents.ts';
 import { CapabilitySchema, PoolNameSchema, RegionNameSchema } from '../../shared/schemas/common.ts';
+import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
+import { MemoryLevelSchema } from '../../shared/schemas/memory.ts';
 import { TaskStatusSchema } from '../../shared/schemas/tasks.ts';
 
 /** A whole number in a query string: digits only, so that `1e3`, ` 5` and an empty value are refused, not guessed at. */
@@ -35,6 +37,68 @@ export const ListTasksQuerySchema = z.object({
   pool: PoolNameSchema.optional(),
   status: TaskStatusSchema.optional(),
   region: RegionNameSchema.optional(),
+});
+
+const flag = (byDefault: 'true' | 'false') =>
+  z
+    .enum(['', 'true', 'false'])
+    .default(byDefault)
+    .transform((text) => text !== 'false')
+    .meta({ type: 'boolean', default: byDefault === 'true' });
+
+const MemoryShape = {
+  region: RegionNameSchema.optional().meta({ description: 'An agent’s own region; else default: the fleet’s home region' }),
+};
+export const MemoryQuerySchema = z.object(MemoryShape);
+export const MemoryPageQuerySchema = z.object({ ...MemoryShape, ...PageShape });
+const EntryRefShape = {
+  ...MemoryShape,
+  owner: z.string().min(1).max(160).optional(),
+  level: MemoryLevelSchema.optional(),
+};
+export const EntryQuerySchema = z.object(EntryRefShape);
+export const ReadEntryQuerySchema = z.object({
+  ...EntryRefShape,
+  maxStaleMs: wholeNumber(0, MEMORY_LIMITS.maxStaleMsMax).default(0).meta({
+    type: 'integer',
+    minimum: 0,
+    maximum: MEMORY_LIMITS.maxStaleMsMax,
+    default: 0,
+    description: 'How old an answer may be that nobody is asked about again',
+  }),
+});
+export const DeleteEntryQuerySchema = z.object({
+  ...EntryRefShape,
+  ifVersion: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().meta({ type: 'integer', minimum: 0 }),
+  allocationId: z.string().max(LIMITS.nameChars).optional(),
+  fencingToken: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional().meta({ type: 'integer', minimum: 1 }),
+});
+export const ListEntriesQuerySchema = z.object({
+  ...EntryRefShape,
+  ...PageShape,
+  prefix: z.string().max(MEMORY_LIMITS.keyBytes).optional(),
+  tag: z.string().min(1).max(MEMORY_LIMITS.tagChars).optional(),
+  updatedAfterMs: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().meta({ type: 'integer', minimum: 0 }),
+  updatedBeforeMs: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().meta({ type: 'integer', minimum: 0 }),
+  values: flag('true'),
+  quarantined: flag('false'),
+});
+export const HistoryQuerySchema = z.object({ ...EntryRefShape, ...PageShape });
+export const ClaimsQuerySchema = z.object({
+  ...MemoryShape,
+  ...PageShape,
+  path: z.string().min(1).max(MEMORY_LIMITS.globChars).optional(),
+});
+export const ArtifactsQuerySchema = z.object({
+  ...MemoryShape,
+  ...PageShape,
+  name: z.string().min(1).max(256).optional(),
+  taskId: z.string().min(1).max(LIMITS.nameChars).optional(),
+});
+export const DependenciesQuerySchema = z.object({
+  ...MemoryShape,
+  ...PageShape,
+  taskId: z.string().min(1).max(LIMITS.nameChars).optional(),
 });
 
 export const RegionQuerySchema = z.object({ region: RegionNameSchema.optional() });

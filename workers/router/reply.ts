@@ -11,6 +11,8 @@ export interface Reply {
   /** The kept answer of an earlier call with the same idempotency key. */
   readonly replayed?: boolean | undefined;
   readonly contentType?: string;
+  /** A body of bytes, in place of `body`. */
+  readonly stream?: ReadableStream<Uint8Array>;
   /** A region's answer to an upgrade, with the socket in it. */
   readonly upgraded?: Response;
 }

@@ -19,6 +19,9 @@ export interface RouteEntry {
 const viewer = { role: 'viewer' } as const;
 const operator = { role: 'operator' } as const;
 const admin = { role: 'admin' } as const;
+/** What an agent or a person may see and write of a memory is the memory's own rule. */
+const recall = { role: 'viewer', agent: 'own' } as const;
+const remember = { role: 'operator', agent: 'own' } as const;
 
 /**
  * Every route and who may call it. Authorisation, the OpenAPI document, 405 and the role matrix of the tests are all made
@@ -75,6 +78,42 @@ export const ROUTES = {
   scalePool: { method: 'POST', path: '/v1/pools/{pool}/scale', access: operator },
   mintToken: { method: 'POST', path: '/v1/tokens', access: admin },
   revokeToken: { method: 'DELETE', path: '/v1/tokens/{id}', access: admin },
+  listEntries: { method: 'GET', path: '/v1/memory/{swarm}/entries', access: recall },
+  putEntry: { method: 'PUT', path: '/v1/memory/{swarm}/entries/{key}', access: remember },
+  getEntry: { method: 'GET', path: '/v1/memory/{swarm}/entries/{key}', access: recall },
+  deleteEntry: { method: 'DELETE', path: '/v1/memory/{swarm}/entries/{key}', access: remember },
+  getPermissions: { method: 'GET', path: '/v1/memory/{swarm}/entries/{key}/permissions', access: recall },
+  putPermissions: { method: 'PUT', path: '/v1/memory/{swarm}/entries/{key}/permissions', access: remember },
+  entryHistory: { method: 'GET', path: '/v1/memory/{swarm}/entries/{key}/history', access: recall },
+  rollbackEntry: { method: 'POST', path: '/v1/memory/{swarm}/entries/{key}/rollback', access: remember },
+  searchMemory: { method: 'POST', path: '/v1/memory/{swarm}/search', access: remember },
+  searchVectors: { method: 'POST', path: '/v1/memory/{swarm}/vectors/search', access: remember },
+  memoryBatch: { method: 'POST', path: '/v1/memory/{swarm}/batch', access: remember },
+  memoryTransaction: { method: 'POST', path: '/v1/memory/{swarm}/transaction', access: remember },
+  quarantineMemory: { method: 'POST', path: '/v1/memory/{swarm}/quarantine', access: operator },
+  exportMemory: { method: 'GET', path: '/v1/memory/{swarm}/export', access: recall },
+  importMemory: { method: 'POST', path: '/v1/memory/{swarm}/import', access: admin },
+  eraseMemory: { method: 'POST', path: '/v1/memory/{swarm}/erase', access: admin },
+  claimPaths: { method: 'POST', path: '/v1/memory/{swarm}/claims', access: remember },
+  listClaims: { method: 'GET', path: '/v1/memory/{swarm}/claims', access: recall },
+  renewClaim: { method: 'POST', path: '/v1/memory/{swarm}/claims/{claim}/renew', access: remember },
+  releaseClaim: { method: 'POST', path: '/v1/memory/{swarm}/claims/{claim}/release', access: remember },
+  vote: { method: 'POST', path: '/v1/memory/{swarm}/consensus/{task}/votes', access: remember },
+  getConsensus: { method: 'GET', path: '/v1/memory/{swarm}/consensus/{task}', access: recall },
+  addDependencies: { method: 'POST', path: '/v1/memory/{swarm}/dependencies', access: remember },
+  listDependencies: { method: 'GET', path: '/v1/memory/{swarm}/dependencies', access: recall },
+  createArtifact: { method: 'POST', path: '/v1/memory/{swarm}/artifacts', access: remember },
+  listArtifacts: { method: 'GET', path: '/v1/memory/{swarm}/artifacts', access: recall },
+  getArtifact: { method: 'GET', path: '/v1/memory/{swarm}/artifacts/{artifact}', access: recall },
+  deleteArtifact: { method: 'DELETE', path: '/v1/memory/{swarm}/artifacts/{artifact}', access: remember },
+  putChunk: { method: 'PUT', path: '/v1/memory/{swarm}/artifacts/{artifact}/chunks/{number}', access: remember },
+  getChunk: { method: 'GET', path: '/v1/memory/{swarm}/artifacts/{artifact}/chunks/{number}', access: recall },
+  memoryEvents: { method: 'GET', path: '/v1/memory/{swarm}/events', access: recall },
+  memoryConflicts: { method: 'GET', path: '/v1/memory/{swarm}/conflicts', access: recall },
+  memoryAudit: { method: 'GET', path: '/v1/memory/{swarm}/audit', access: viewer },
+  memoryStatus: { method: 'GET', path: '/v1/memory/{swarm}/status', access: viewer },
+  getMemorySettings: { method: 'GET', path: '/v1/memory/{swarm}/settings', access: recall },
+  putMemorySettings: { method: 'PUT', path: '/v1/memory/{swarm}/settings', access: admin },
 } as const satisfies Readonly<Record<string, RouteEntry>>;
 
 export type RouteName = keyof typeof ROUTES;

@@ -4,7 +4,8 @@ import { parseIdOf } from '../../shared/ids.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller } from '../../shared/rpc.ts';
 import { IdempotencyKeySchema } from '../../shared/schemas/common.ts';
-import { readJsonBody } from '../lib/body.ts';
+import { readFileBody, readJsonBody } from '../lib/body.ts';
+import { sha256Hex } from '../lib/sha256.ts';
 import { invalidField, validate } from '../lib/validate.ts';
 import { authenticate, type AuthState } from './auth/authenticate.ts';
 import { bearerToken, sessionToken } from './auth/bearer.ts';
@@ -52,6 +53,9 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     subject: claims.sub,
     role: claims.role,
     ...(claims.agentId === undefined ? {} : { agentId: claims.agentId }),
+    ...(claims.agentId === undefined || claims.swarms === undefined || claims.swarms.length === 0
+      ? {}
+      : { swarms: claims.swarms }),
     requestId,
     ...quotaOf(claims.maxLeases ?? view.snapshot.settings.leaseQuota?.perCaller),
   };
@@ -75,6 +79,8 @@ export async function serve(endpoint: Endpoint, incoming: Incoming): Promise<Out
     idempotencyKey: null,
     bodyText: '',
   };
+  const refused = endpoint.refuse?.(base, incoming.query()) ?? null;
+  if (refused !== null) return err(refused);
   const input = await readInput(endpoint, incoming);
   if (!input.ok) {
     const missing = await missingFirst(endpoint, base, id);
@@ -115,6 +121,12 @@ async function readInput(endpoint: Endpoint, incoming: Incoming): Promise<Result
     if (!parsed.ok) return parsed;
     body = parsed.value;
     bodyText = read.value.text;
+  }
+  if (endpoint.file !== undefined) {
+    const read = await readFileBody(incoming.request, endpoint.file);
+    if (!read.ok) return read;
+    body = read.value;
+    bodyText = sha256Hex(read.value);
   }
   let query: unknown;
   if (endpoint.query !== undefined) {

@@ -5,6 +5,7 @@ import { agentCommand } from './commands/agent.ts';
 import { agentsCommand } from './commands/agents.ts';
 import { allocateCommand, releaseCommand } from './commands/allocations.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { memoryCommand } from './commands/memory.ts';
 import { poolsCommand, scaleCommand } from './commands/pools.ts';
 import { quotaCommand } from './commands/quota.ts';
 import { revokeCommand } from './commands/revoke.ts';
@@ -23,6 +24,7 @@ Examples:
   fleet submit coder --payload @README.md --wait
   fleet status --region eu-west-1          fleet watch
   fleet task why tsk.…                     why a task waits
+  fleet memory set plan '{"step":1}' --swarm hive --level swarm --region eu-west-1
 
 The fleet is found by flag, then FLEET_ENDPOINT, FLEET_TOKEN, FLEET_REGION, then the profile in
 ~/.config/fleet/config.json, then the local fleet. Exit codes: 0 done, 1 failed, 2 usage or configuration.`;
@@ -57,6 +59,7 @@ export function program(): Command {
     quotaCommand(),
     poolsCommand(),
     scaleCommand(),
+    memoryCommand(),
     tokenCommand(),
     doctorCommand(),
   ];

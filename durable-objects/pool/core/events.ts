@@ -126,7 +126,8 @@ export type Effect =
   | { readonly type: 'pollReady'; readonly agentId: string }
   | { readonly type: 'taskEnded'; readonly taskId: string }
   | { readonly type: 'watch'; readonly dependencyId: string }
-  | LoanEffect;
+  | LoanEffect
+  | MemoryEffect;
 
 /** What shards of a pool tell each other. All of it is said again by a timer until it is answered, or heals by itself. */
 export type LoanEffect =
@@ -149,6 +150,16 @@ export type LoanEffect =
       readonly graceMs: number;
     }
   | { readonly type: 'hasRoom'; readonly shard: number };
+
+/** What a shard tells the memories of a swarm. */
+export type MemoryEffect = {
+  /** The memories of the agent's swarms must refuse what it writes under this lease. */
+  readonly type: 'leaseRevoked';
+  readonly agentId: string;
+  readonly allocationId: string;
+  readonly fencingToken: number;
+  readonly swarms: readonly string[];
+};
 
 /** The thing an event is about, for the audit row. */
 export function subjectOf(event: PoolEvent): string {

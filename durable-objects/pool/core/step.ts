@@ -92,6 +92,7 @@ export class Step {
     this.welcome();
     if (event.type === 'agentRegistered') this.freed.add(event.agent.id);
     else if (event.type === 'agentChanged') this.freed.add(event.agentId);
+    else if (event.type === 'leaseEnded' && event.status === 'revoked') this.#tellMemories(event.leaseId);
     else if (event.type === 'taskEnded') {
       this.effects.push({ type: 'taskEnded', taskId: event.taskId });
       if (this.state.dependents.has(event.taskId)) this.ended.set(event.taskId, event.status);
@@ -114,5 +115,13 @@ export class Step {
       graceMs: over ? 0 : Math.max(0, event.dueAtMs - this.nowMs),
     });
     return event.type === 'taskEnded' ? { ...event, fenced: true } : event;
+  }
+
+  #tellMemories(leaseId: string): void {
+    const lease = this.lease(leaseId);
+    const swarms = lease === null ? [] : (this.state.agents.get(lease.agentId)?.record.spec.swarms ?? []);
+    if (lease === null || swarms.length === 0) return;
+    const { agentId, fencingToken } = lease;
+    this.effects.push({ type: 'leaseRevoked', agentId, allocationId: leaseId, fencingToken, swarms });
   }
 }

@@ -16,3 +16,9 @@ export interface ShardRef {
   readonly pool: string;
   readonly shard: number;
 }
+
+/** One object of a swarm's memory. */
+export interface SwarmRef {
+  readonly swarm: string;
+  readonly shard: number;
+}

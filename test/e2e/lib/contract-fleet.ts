@@ -28,6 +28,7 @@ export interface ContractFleet {
   readonly url: string;
   readonly port: number;
   readonly admin: string;
+  readonly stateDir: string;
   /** The private keys, to forge with. */
   readonly keys: readonly JWK[];
   readonly seen: Map<number, number>;
@@ -52,6 +53,7 @@ export async function startContractFleet(regions: readonly RegionId[] = ['eu-wes
     url: fleet.url,
     port: Number(port),
     admin: fleet.adminToken,
+    stateDir,
     keys,
     seen,
     async call(method, route, { token, body, raw, headers } = {}) {

@@ -209,6 +209,7 @@ export class World {
       case 'acknowledged':
       case 'drain':
       case 'watch':
+      case 'leaseRevoked':
         return;
       case 'borrow':
       case 'confirmLoans':

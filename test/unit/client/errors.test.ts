@@ -26,7 +26,7 @@ const CLASSES = {
   lease_released: errors.LeaseReleasedError,
   invalid_state: errors.InvalidStateError,
   idempotency_in_progress: errors.IdempotencyError,
-  version_conflict: errors.ApiError,
+  version_conflict: errors.VersionConflictError,
   rate_limited: errors.RateLimitedError,
   queue_full: errors.QueueFullError,
   overloaded: errors.UnavailableError,

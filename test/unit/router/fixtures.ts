@@ -84,6 +84,10 @@ export function fakeRegion(region: string, answer: Answerer = () => ok([allocati
     routeForKey: vi.fn(async (_caller, _key, order) => order),
     routesForKeys: vi.fn(async (_caller, keys, order) => keys.map(() => order)),
     purgeFleet: vi.fn(async () => undefined),
+    memory: vi.fn(async (_caller, _swarm, requests) => requests.map(() => err(notFound('entry')))),
+    memoryEntry: vi.fn(async () => err(notFound('entry'))),
+    memoryExport: vi.fn(async () => err(notFound('memory'))),
+    memoryImport: vi.fn(async () => err(notFound('memory'))),
     fetch: vi.fn(async () => new Response(null, { status: 404 })),
   };
 }

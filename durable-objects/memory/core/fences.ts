@@ -1,0 +1,158 @@
+import type { FleetError } from '../../../shared/errors.ts';
+import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
+import { parseIdOf } from '../../../shared/ids.ts';
+import type { LeaseRevocation } from '../../../shared/memory-rpc.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
+import type { MemoryLease } from '../../../shared/schemas/memory.ts';
+import { conflict, noteNamedAgent, SWARM_WIDE } from './records.ts';
+import { first, rows, run, sql, type Row, type Sql } from './sql.ts';
+import type { Step } from './step.ts';
+
+/** A lease as its pool tells of it. */
+export interface LeaseFacts {
+  readonly allocationId: string;
+  readonly agentId: string;
+  readonly taskId: string | null;
+  readonly fencingToken: number;
+  readonly slots: number;
+  /** All slots of the agent: how many leases it can hold at one time. */
+  readonly agentSlots: number;
+  readonly expiresAtMs: number;
+  readonly status: 'active' | 'released' | 'expired' | 'revoked';
+}
+
+/** What a write under a lease carries on. */
+export interface Provenance {
+  readonly taskId: string | null;
+  readonly allocationId: string | null;
+  readonly fencingToken: number | null;
+}
+export const NO_LEASE: Provenance = { taskId: null, allocationId: null, fencingToken: null };
+
+interface FenceRow extends Row {
+  readonly allocation_id: string;
+  readonly agent_id: string;
+  readonly task_id: string | null;
+  readonly fencing_token: number;
+  readonly slots: number;
+  readonly agent_slots: number;
+  readonly expires_at: number;
+  readonly checked_at: number;
+  readonly status: string;
+}
+
+const find = (db: Sql, allocationId: string): FenceRow | null =>
+  first<FenceRow>(db, sql`SELECT * FROM fences WHERE allocation_id = ${allocationId}`);
+
+const SUPERSEDED: FleetError = {
+  kind: 'lease_superseded',
+  detail: 'The fencing token is not this lease’s, or the lease was revoked. Drop the work.',
+};
+
+/** Leases of the same agent with a higher token that, as far as is known here, still hold slots. */
+const newer = (db: Sql, fence: FenceRow, nowMs: number): FenceRow[] =>
+  rows<FenceRow>(
+    db,
+    sql`SELECT * FROM fences WHERE agent_id = ${fence.agent_id} AND fencing_token > ${fence.fencing_token}
+      AND status = 'active' AND expires_at > ${nowMs}`,
+  );
+
+const crowdedOut = (fence: FenceRow, others: readonly FenceRow[]): boolean =>
+  others.reduce((sum, other) => sum + other.slots, fence.slots) > fence.agent_slots;
+
+/**
+ * Leases about which the pool has to be asked before a write under `lease` is decided: on first sight, when the last word is
+ * too old, and when newer leases seem to take up the agent's slots, which they may have given back meanwhile.
+ */
+export function leasesToAsk(db: Sql, lease: MemoryLease, nowMs: number): readonly string[] {
+  const fence = find(db, lease.allocationId);
+  if (fence === null) return [lease.allocationId];
+  if (fence.fencing_token !== lease.fencingToken || fence.status === 'revoked' || fence.status === 'released') return [];
+  const others = fence.agent_slots > 1 ? newer(db, fence, nowMs) : [];
+  const doubtful = others.length > 0 && crowdedOut(fence, others) ? others : [];
+  return [fence, ...doubtful].filter((row) => isStale(row, nowMs)).map((row) => row.allocation_id);
+}
+
+/** Whether the last word is too old, or of a moment that has not come yet: then the clock was set back. */
+const isStale = (row: FenceRow, nowMs: number): boolean =>
+  nowMs - row.checked_at > MEMORY_LIMITS.leaseCheckMs || row.checked_at > nowMs || row.expires_at <= nowMs;
+
+/** Keeps what a pool said. What was revoked stays revoked, whatever an answer that was under way says. */
+export function keepLease(step: Pick<Step, 'db' | 'nowMs'>, facts: LeaseFacts): void {
+  run(
+    step.db,
+    sql`INSERT INTO fences (allocation_id, agent_id, task_id, fencing_token, slots, agent_slots, expires_at, checked_at, status)
+      VALUES (${facts.allocationId}, ${facts.agentId}, ${facts.taskId}, ${facts.fencingToken}, ${facts.slots}, ${facts.agentSlots},
+      ${facts.expiresAtMs}, ${step.nowMs}, ${facts.status}) ON CONFLICT (allocation_id) DO UPDATE SET
+      expires_at = excluded.expires_at, checked_at = excluded.checked_at, agent_slots = excluded.agent_slots,
+      status = CASE WHEN fences.status = 'revoked' THEN 'revoked' ELSE excluded.status END`,
+  );
+}
+
+/** A pool has taken a lease back. It may be one that was never seen here: then its late first write is refused, too. */
+export function revokeLease(step: Step, { agentId, allocationId, fencingToken }: LeaseRevocation): void {
+  run(
+    step.db,
+    sql`INSERT INTO fences (allocation_id, agent_id, task_id, fencing_token, slots, agent_slots, expires_at, checked_at, status)
+      VALUES (${allocationId}, ${agentId}, NULL, ${fencingToken}, 1, 1, ${step.nowMs}, ${step.nowMs}, 'revoked')
+      ON CONFLICT (allocation_id) DO UPDATE SET status = 'revoked', checked_at = excluded.checked_at`,
+  );
+  run(step.db, sql`DELETE FROM resources WHERE allocation_id = ${allocationId}`);
+}
+
+/** The lease if it holds at this moment, in the transaction that is about to write under it. */
+export function holdLease(step: Step, lease: MemoryLease | undefined): Result<Provenance, FleetError> {
+  if (lease === undefined) return ok(NO_LEASE);
+  const refused = (error: FleetError): Result<never, FleetError> => {
+    conflict(step, { kind: 'lease', target: lease.allocationId, expected: lease.fencingToken }, SWARM_WIDE);
+    return err(error);
+  };
+  const fence = find(step.db, lease.allocationId);
+  if (fence === null || fence.fencing_token !== lease.fencingToken || fence.status === 'revoked') return refused(SUPERSEDED);
+  // Somebody else's token, even a right one, says nothing in an agent's hands.
+  if (step.caller.agentId !== undefined && step.caller.agentId !== fence.agent_id) return refused(SUPERSEDED);
+  if (fence.status === 'released') {
+    return refused({ kind: 'lease_released', detail: 'The lease was released.' });
+  }
+  if (fence.status === 'expired' || fence.expires_at <= step.nowMs) {
+    return refused({ kind: 'lease_expired', detail: 'The lease is past its end.' });
+  }
+  if (isSuperseded(step, fence)) return refused(SUPERSEDED);
+  noteNamedAgent(step, fence.agent_id, parseIdOf('agent', fence.agent_id)?.pool ?? '', 'active');
+  if (fence.task_id !== null) noteTask(step, { id: fence.task_id, status: 'running', agentId: fence.agent_id });
+  return ok({ taskId: fence.task_id, allocationId: fence.allocation_id, fencingToken: fence.fencing_token });
+}
+
+/** An agent of one slot holds one lease: a higher token means that the lower one is over, whatever became of the higher. */
+function isSuperseded(step: Step, fence: FenceRow): boolean {
+  if (fence.agent_slots > 1) return crowdedOut(fence, newer(step.db, fence, step.nowMs));
+  const highest = first<{ token: number | null }>(
+    step.db,
+    sql`SELECT MAX(fencing_token) AS token FROM fences WHERE agent_id = ${fence.agent_id}`,
+  );
+  return (highest?.token ?? 0) > fence.fencing_token;
+}
+
+export interface TaskFacts {
+  readonly id: string;
+  readonly status: string;
+  readonly agentId?: string;
+  readonly priority?: number;
+  readonly completedAtMs?: number;
+}
+
+/** Mirrors a task of this region. An end is the last word. */
+export function noteTask(step: Step, task: TaskFacts): void {
+  if (task.agentId !== undefined) noteNamedAgent(step, task.agentId, parseIdOf('agent', task.agentId)?.pool ?? '', 'active');
+  run(
+    step.db,
+    sql`INSERT INTO tasks (id, agent_id, status, priority, created_at, completed_at, updated_at) VALUES (${task.id},
+      ${task.agentId ?? null}, ${task.status}, ${task.priority ?? 5}, ${step.nowMs}, ${task.completedAtMs ?? null}, ${step.nowMs})
+      ON CONFLICT (id) DO UPDATE SET status = excluded.status, agent_id = COALESCE(excluded.agent_id, tasks.agent_id),
+      priority = excluded.priority, completed_at = excluded.completed_at, updated_at = excluded.updated_at
+      WHERE tasks.completed_at IS NULL AND tasks.status <> excluded.status`,
+  );
+}
+
+export const knowsTask = (db: Sql, taskId: string): boolean =>
+  first(db, sql`SELECT 1 AS n FROM tasks WHERE id = ${taskId}`) !== null;

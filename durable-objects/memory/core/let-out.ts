@@ -1,0 +1,44 @@
+import { grants, isInside, type Reader } from './acl.ts';
+import { permitted } from './entry-rows.ts';
+import { raw, sql, type Fragment } from './sql.ts';
+
+const OF_THE_SWARM: readonly Fragment[] = [
+  sql`UPDATE events SET agent_id = NULL`,
+  sql`UPDATE artifacts SET task_id = NULL`,
+  // Those that refer to others first.
+  ...['decisions', 'consensus', 'dependencies', 'tasks', 'agents', 'resources', 'metrics', 'settings'].map(
+    (table) => sql`DELETE FROM ${raw(table)}`,
+  ),
+];
+
+/**
+ * The statements that leave in a copy of the whole database only what this reader may read, by the one rule. Run on the copy,
+ * before it is packed: what they delete is not in the file.
+ */
+export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
+  const step = { who, nowMs };
+  const unless = (table: string, alias: string, rule: Fragment): Fragment =>
+    sql`DELETE FROM ${raw(table)} WHERE rowid NOT IN (SELECT ${raw(alias)}.rowid FROM ${raw(table)} ${raw(alias)} WHERE ${rule})`;
+  const unlessById = (table: string, alias: string, rule: Fragment): Fragment =>
+    sql`DELETE FROM ${raw(table)} WHERE id NOT IN (SELECT ${raw(alias)}.id FROM ${raw(table)} ${raw(alias)} WHERE ${rule})`;
+  const seen = (alias: string): Fragment =>
+    sql`${grants(who, 'read', { row: alias, entry: `${alias}.memory_id` })}
+      AND (${raw(`${alias}.memory_id`)} IS NULL OR ${raw(`${alias}.memory_id`)} IN (SELECT id FROM memory))`;
+  return [
+    sql`PRAGMA foreign_keys = ON`,
+    // First by their own rule, while lists and entries are all there.
+    unless('versions', 'v', grants(who, 'read', { row: 'v', entry: 'v.memory_id', version: 'v.version' })),
+    unless('memory', 'm', permitted(step, 'read')),
+    unlessById('events', 'e', seen('e')),
+    unless('conflicts', 'c', seen('c')),
+    unlessById('artifacts', 'a', grants(who, 'read', { row: 'a' })),
+    sql`DELETE FROM consensus WHERE quarantined_at IS NOT NULL`,
+    // What concerns the swarm as such is its members', and the audit is the operators'.
+    ...(isInside(who) ? [] : OF_THE_SWARM),
+    ...(who.role === 'operator' || who.role === 'admin' ? [] : [sql`DELETE FROM audit`]),
+    // Names of what is gone, answers that were given to others, and what only guards this very memory.
+    ...['tombstones', 'idempotency', 'fences'].map((table) => sql`DELETE FROM ${raw(table)}`),
+    sql`UPDATE counters SET entries = (SELECT COUNT(*) FROM memory), bytes = (SELECT COALESCE(SUM(value_bytes), 0) FROM memory),
+      artifact_bytes = (SELECT COALESCE(SUM(bytes), 0) FROM artifacts)`,
+  ];
+}

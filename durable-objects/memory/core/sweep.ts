@@ -1,0 +1,103 @@
+import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
+import { dropArtifact } from './artifacts.ts';
+import { COLUMNS, type EntryRow } from './entry-rows.ts';
+import { aclOf, audit, event, keepNewest } from './records.ts';
+import { first, rows, run, sql } from './sql.ts';
+import type { Step } from './step.ts';
+import { reindex } from './text-index.ts';
+import { removeRow } from './writing.ts';
+
+/**
+ * Takes away what is past its end and what is over a bound, in bounded steps. Nothing depends on when it runs: reads leave out
+ * what has ended by the clock. Answers whether a step was full, so that more is to be done at once.
+ */
+export function sweep(step: Step): boolean {
+  const { db, nowMs } = step;
+  const limit = MEMORY_LIMITS.sweepStep;
+  let isFull = false;
+  const note = (removed: number): void => {
+    if (removed >= limit) isFull = true;
+  };
+
+  const ended = rows<EntryRow>(
+    db,
+    sql`SELECT ${COLUMNS} FROM memory m WHERE m.expires_at <= ${nowMs} ORDER BY m.expires_at LIMIT ${limit}`,
+  );
+  for (const row of ended) {
+    removeRow(step, row);
+    event(step, 'memory.expired', { key: row.key, version: row.version }, aclOf(row));
+  }
+  if (ended.length > 0) audit(step, 'expire', ended.length);
+  note(ended.length);
+
+  // An upload that nobody finished within a day is nothing that can be read.
+  const artifacts = rows<{ id: string; bytes: number }>(
+    db,
+    sql`SELECT id, bytes FROM artifacts WHERE expires_at <= ${nowMs}
+      OR (completed_at IS NULL AND created_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs}) LIMIT ${limit}`,
+  );
+  for (const artifact of artifacts) dropArtifact(step, artifact);
+  note(artifacts.length);
+
+  run(db, sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`);
+  note(
+    run(
+      db,
+      sql`DELETE FROM tombstones WHERE (key, scope) IN (SELECT key, scope FROM tombstones
+    WHERE deleted_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
+    ),
+  );
+  note(
+    run(
+      db,
+      sql`DELETE FROM fences WHERE allocation_id IN (SELECT allocation_id FROM fences
+    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
+    ),
+  );
+  note(
+    run(
+      db,
+      sql`DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency
+    WHERE at <= ${nowMs - MEMORY_LIMITS.idempotencyTtlMs} ORDER BY id LIMIT ${limit})`,
+    ),
+  );
+  run(db, sql`DELETE FROM metrics WHERE minute <= ${Math.floor(nowMs / 60_000) - MEMORY_LIMITS.metricMinutes}`);
+  note(keepNewest(db, 'idempotency', 'id', MEMORY_LIMITS.idempotencyKeys, limit));
+  note(keepNewest(db, 'events', 'id', MEMORY_LIMITS.events, limit));
+  note(keepNewest(db, 'audit', 'id', MEMORY_LIMITS.audit, limit));
+  note(keepNewest(db, 'conflicts', 'id', MEMORY_LIMITS.conflicts, limit));
+  note(sweepMirrors(step, limit));
+  if (reindex(step)) isFull = true;
+  return isFull;
+}
+
+/** Mirrored tasks and agents that nothing here is about any more, those seen longest ago first. */
+function sweepMirrors({ db }: Step, limit: number): number {
+  const tasks = run(
+    db,
+    sql`DELETE FROM tasks WHERE id IN (SELECT id FROM tasks t WHERE
+      NOT EXISTS (SELECT 1 FROM consensus c WHERE c.task_id = t.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.task_id = t.id)
+      AND NOT EXISTS (SELECT 1 FROM dependencies p WHERE p.task_id = t.id OR p.depends_on = t.id)
+      AND NOT EXISTS (SELECT 1 FROM artifacts a WHERE a.task_id = t.id)
+      ORDER BY t.updated_at LIMIT ${limit}) AND (SELECT COUNT(*) FROM tasks) > ${MEMORY_LIMITS.tasks}`,
+  );
+  const agents = run(
+    db,
+    sql`DELETE FROM agents WHERE id IN (SELECT id FROM agents g WHERE g.status <> 'quarantined'
+      AND NOT EXISTS (SELECT 1 FROM events e WHERE e.agent_id = g.id) AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.agent_id = g.id)
+      AND NOT EXISTS (SELECT 1 FROM consensus c WHERE c.agent_id = g.id)
+      ORDER BY g.updated_at LIMIT ${limit}) AND (SELECT COUNT(*) FROM agents) > ${MEMORY_LIMITS.agents}`,
+  );
+  return Math.max(tasks, agents);
+}
+
+/** When something ends next, or null. */
+export function nextEndMs(step: Pick<Step, 'db'>): number | null {
+  const ends = [
+    sql`SELECT MIN(expires_at) AS at FROM memory WHERE expires_at IS NOT NULL`,
+    sql`SELECT MIN(expires_at) AS at FROM artifacts WHERE expires_at IS NOT NULL`,
+    sql`SELECT MIN(deleted_at) + ${MEMORY_LIMITS.tombstoneMs} AS at FROM tombstones`,
+    sql`SELECT MIN(at) + ${MEMORY_LIMITS.idempotencyTtlMs} AS at FROM (SELECT at FROM idempotency ORDER BY id LIMIT 1)`,
+  ].flatMap((query) => first<{ at: number | null }>(step.db, query)?.at ?? []);
+  return ends.length === 0 ? null : Math.min(...ends);
+}

@@ -1,0 +1,204 @@
+import type { FleetError } from '../../shared/errors.ts';
+import type { LeaseRevocation, MemoryCommand, MemoryOutput, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import { err, type Result } from '../../shared/result.ts';
+import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
+import type { MemoryLease } from '../../shared/schemas/memory.ts';
+import { decide, READS, type Surroundings } from './core/decide.ts';
+import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
+import { recall, remember, type Kept } from './core/idempotency.ts';
+import { audit } from './core/records.ts';
+import type { Sql } from './core/sql.ts';
+import { keepMetrics } from './core/status.ts';
+import { readerOf, type Place, type Step } from './core/step.ts';
+import { nextEndMs, sweep } from './core/sweep.ts';
+import { Undo } from './core/transactions.ts';
+import type { VectorSearch } from './core/vectors.ts';
+
+/** What the engine is given: a database on sealed pages, or any other SQLite in tests. */
+export interface MemoryStorage {
+  readonly sql: Sql & { readonly databaseSize: number };
+  transactionSync<T>(closure: () => T): T;
+  readonly restorePoints?: readonly unknown[];
+}
+
+export interface EngineWorld {
+  readonly nowMs: () => number;
+  readonly ulid: () => string;
+  readonly sha256Hex: (text: string) => string;
+  readonly vectors: VectorSearch;
+}
+
+/** What the pools have to be asked before requests can be decided. */
+export interface Questions {
+  readonly leases: readonly string[];
+  readonly tasks: readonly string[];
+}
+
+/**
+ * One shard of a swarm's memory: the pure core, its transactions, idempotency and metrics, without any platform type. Every
+ * method is synchronous. A group of requests is one transaction; a request that is refused changes nothing for the others.
+ */
+export class MemoryEngine {
+  readonly #storage: MemoryStorage;
+  readonly #world: EngineWorld;
+  readonly #place: Place;
+  /** Counted since they were last stored. Lost with the object's memory: they are metrics, not facts. */
+  #counts = new Map<string, number>();
+
+  constructor(storage: MemoryStorage, world: EngineWorld, place: Place) {
+    this.#storage = storage;
+    this.#world = world;
+    this.#place = place;
+  }
+
+  /** Leases that must be asked about, and tasks that are named and not known here yet. */
+  questions(requests: readonly MemoryRequest[]): Questions {
+    const { sql } = this.#storage;
+    const nowMs = this.#world.nowMs();
+    const leases = new Set<string>();
+    const tasks = new Set<string>();
+    for (const { command } of requests) {
+      const lease = leaseOf(command);
+      if (lease !== undefined) for (const id of leasesToAsk(sql, lease, nowMs)) leases.add(id);
+      for (const id of tasksOf(command)) if (!knowsTask(sql, id)) tasks.add(id);
+    }
+    return { leases: [...leases], tasks: [...tasks] };
+  }
+
+  /** Carries out requests, one after the other; each sees the ones before. `told` is what the pools answered. */
+  execute(
+    caller: Caller,
+    requests: readonly MemoryRequest[],
+    told: { readonly leases?: readonly LeaseFacts[]; readonly tasks?: readonly TaskFacts[] } = {},
+  ): readonly MemoryReply[] {
+    const step = this.#step(caller);
+    const run = (): readonly MemoryReply[] => {
+      for (const facts of told.leases ?? []) keepLease(step, facts);
+      for (const facts of told.tasks ?? []) noteTask(step, facts);
+      return requests.map((request) => this.#one(step, request));
+    };
+    const onlyReads = told.leases === undefined && told.tasks === undefined && requests.every((r) => READS.has(r.command.type));
+    if (onlyReads) return run();
+    try {
+      return this.#storage.transactionSync(run);
+    } catch (error) {
+      this.#world.vectors.forget();
+      throw error;
+    }
+  }
+
+  #one(step: Step, request: MemoryRequest): MemoryReply {
+    const { command, idempotency } = request;
+    if (idempotency !== undefined) {
+      const kept = recall(step.db, idempotency, step.nowMs);
+      // What was kept for this key is the answer to this very command: the hash of the body says so.
+      if (kept !== null) return kept as MemoryReply;
+    }
+    const answer = this.#decide(step, command);
+    if (idempotency !== undefined && answer.ok && !READS.has(command.type)) {
+      remember(step.db, idempotency, answer, step.nowMs, this.#touched(step, command));
+    }
+    return answer;
+  }
+
+  /** A transaction has a savepoint of its own, because it may be undone after it has done something. */
+  #decide(step: Step, command: MemoryCommand): Result<MemoryOutput, FleetError> {
+    const around: Surroundings = {
+      databaseBytes: this.#storage.sql.databaseSize,
+      restorePoints: command.type === 'erase' ? (this.#storage.restorePoints?.length ?? 0) : 0,
+      pendingMetrics: this.#counts,
+    };
+    if (command.type !== 'transaction') return decide(step, command, around);
+    try {
+      return this.#storage.transactionSync(() => decide(step, command, around));
+    } catch (error) {
+      this.#world.vectors.forget();
+      if (error instanceof Undo) return err(error.error);
+      throw error;
+    }
+  }
+
+  /** Entries that an answer is about, by the keys it names. */
+  #touched(step: Step, command: MemoryCommand): readonly number[] {
+    const keys =
+      command.type === 'transaction' ? command.operations.map(({ key }) => key) : 'key' in command ? [command.key] : [];
+    if (keys.length === 0) return [];
+    return step.db
+      .exec<{ id: number }>('SELECT id FROM memory WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys))
+      .toArray()
+      .map(({ id }) => id);
+  }
+
+  /** Keeps the answer of work that is no command, such as an import, for its key. */
+  rememberFor(caller: Caller, ref: IdempotencyRef, answer: Kept): void {
+    this.within(caller, (step) => remember(step.db, ref, answer, step.nowMs, []));
+  }
+
+  recallFor(ref: IdempotencyRef): Kept | null {
+    return recall(this.#storage.sql, ref, this.#world.nowMs());
+  }
+
+  /** Leases that pools have taken back. */
+  leasesRevoked(caller: Caller, revoked: readonly LeaseRevocation[]): void {
+    const step = this.#step(caller);
+    this.#storage.transactionSync(() => {
+      for (const one of revoked) revokeLease(step, one);
+      audit(step, 'leases_revoked', revoked.length);
+    });
+  }
+
+  /** One bounded step of tidying, with the metrics of the time since the last. Answers when the next one is due, or null. */
+  sweep(caller: Caller): { readonly again: boolean; readonly nextEndMs: number | null } {
+    const step = this.#step(caller);
+    const counts = this.#counts;
+    const again = this.#storage.transactionSync(() => {
+      keepMetrics(step.db, step.nowMs, counts);
+      return sweep(step);
+    });
+    this.#counts = new Map();
+    return { again, nextEndMs: this.nextEndMs() };
+  }
+
+  nextEndMs(): number | null {
+    return nextEndMs({ db: this.#storage.sql });
+  }
+
+  get hasPendingMetrics(): boolean {
+    return this.#counts.size > 0;
+  }
+
+  /** Runs `body` as one command of the engine's own, such as a step of indexing or of an import. */
+  within<T>(caller: Caller, body: (step: Step) => T): T {
+    const step = this.#step(caller);
+    return this.#storage.transactionSync(() => body(step));
+  }
+
+  #step(caller: Caller): Step {
+    return {
+      ...this.#place,
+      db: this.#storage.sql,
+      caller,
+      who: readerOf(caller, this.#place.swarm),
+      nowMs: this.#world.nowMs(),
+      ulid: this.#world.ulid,
+      sha256Hex: this.#world.sha256Hex,
+      vectors: this.#world.vectors,
+      count: (metric, by = 1) => void this.#counts.set(metric, (this.#counts.get(metric) ?? 0) + by),
+    };
+  }
+}
+
+const leaseOf = (command: MemoryCommand): MemoryLease | undefined => ('lease' in command ? command.lease : undefined);
+
+function tasksOf(command: MemoryCommand): readonly string[] {
+  switch (command.type) {
+    case 'vote':
+      return [command.taskId];
+    case 'addDependencies':
+      return [command.taskId, ...command.dependsOn];
+    case 'createArtifact':
+      return command.taskId === undefined ? [] : [command.taskId];
+    default:
+      return [];
+  }
+}

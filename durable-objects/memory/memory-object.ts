@@ -1,0 +1,273 @@
+import { createHash } from 'node:crypto';
+import { DurableObject } from 'cloudflare:workers';
+import { monotonicFactory } from 'ulid';
+import { notFound, type FleetError } from '../../shared/errors.ts';
+import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
+import type { LeaseRevocation, MemoryHome, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import { err, ok, type Result } from '../../shared/result.ts';
+import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
+import { SealedError } from '../../wasm/sqlite/errors.ts';
+import { loadSqlJs } from '../../wasm/sqlite/load-worker.ts';
+import { PageStore } from '../../wasm/sqlite/page-store.ts';
+import { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
+import { loadDot } from '../../wasm/vectors/load-worker.ts';
+import type { RegionEnv } from '../env.ts';
+import { logError } from '../lib/log.ts';
+import { migrate } from '../lib/migrate.ts';
+import { assertOwnObject } from '../lib/own-region.ts';
+import { memoryObjectName } from '../stubs.ts';
+import { emptyAnswer } from './core/empty.ts';
+import { readerOf } from './core/step.ts';
+import { exportFile, importFile } from './files.ts';
+import { keyProviderOf } from './key-provider.ts';
+import type { FileStream, MemoryApi } from './memory-api.ts';
+import { MemoryEngine } from './memory-engine.ts';
+import { MEMORY_MIGRATIONS } from './migrations.ts';
+import { PoolFacts } from './pool-facts.ts';
+import { VectorMemory } from './vector-memory.ts';
+
+/** An open memory. */
+interface Open {
+  readonly database: SealedDatabase;
+  readonly engine: MemoryEngine;
+}
+
+const SYSTEM: Omit<Caller, 'fleet'> = { subject: 'system', role: 'admin', requestId: '' };
+
+/** A refusal of the way in, as opposed to one of a single command. */
+class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly error: FleetError;
+  constructor(error: FleetError) {
+    super(error.detail);
+    this.error = error;
+  }
+}
+
+/**
+ * One shard of one swarm's memory in one region. A thin shell: it opens the sealed database, asks the pools what a write has to
+ * know, runs the engine, and keeps one alarm. Everything it stores lies in the sealed database; it holds nothing in memory
+ * that it needs to be right.
+ */
+export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi {
+  #opening: Promise<Open> | null = null;
+  #armedAtMs: number | null = null;
+  readonly #ulid = monotonicFactory();
+  /** The fleet's name; every call brings it, and the object's name holds it. */
+  #home: { readonly fleet: string; readonly home: MemoryHome } | null = null;
+
+  #at(fleet: string, home: MemoryHome, caller?: Caller): void {
+    if (caller !== undefined && caller.fleet !== fleet) throw new Error('called for another fleet than the caller has');
+    assertOwnObject(this.ctx.id, this.env, memoryObjectName(fleet, home));
+    this.#home = { fleet, home };
+  }
+
+  /** Whether anything was ever written here. Reading makes no memory. */
+  get #exists(): boolean {
+    return this.#opening !== null || new PageStore(this.ctx.storage.sql).exists;
+  }
+
+  /** The open memory, made at its first write. A failure is not remembered: the next call tries anew. */
+  async #open(fleet: string, home: MemoryHome): Promise<Open> {
+    const opening = (this.#opening ??= this.#start(fleet, home));
+    try {
+      return await opening;
+    } catch (error) {
+      if (this.#opening === opening) this.#opening = null;
+      throw error;
+    }
+  }
+
+  async #start(fleet: string, home: MemoryHome): Promise<Open> {
+    const keys = keyProviderOf(this.env);
+    if (keys === null) {
+      throw new Refusal({
+        kind: 'not_configured',
+        detail: 'The memory of this region has no keys. Its deployment sets MEMORY_KEYS.',
+      });
+    }
+    const database = await SealedDatabase.open({
+      storage: this.ctx.storage,
+      identity: { region: home.region, fleet, database: memoryObjectName(fleet, home) },
+      keys,
+      engine: loadSqlJs,
+    });
+    migrate(database, MEMORY_MIGRATIONS);
+    const engine = new MemoryEngine(
+      database,
+      {
+        nowMs: () => Date.now(),
+        ulid: () => this.#ulid(),
+        sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
+        vectors: new VectorMemory(loadDot, () => database.sql),
+      },
+      { region: home.region, swarm: home.swarm },
+    );
+    return { database, engine };
+  }
+
+  async execute(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    requests: readonly MemoryRequest[],
+  ): Promise<readonly MemoryReply[]> {
+    this.#at(fleet, home, caller);
+    try {
+      if (!this.#exists) {
+        const who = readerOf(caller, home.swarm);
+        const answers = requests.map(({ command }) => emptyAnswer(command, who, { region: home.region, swarm: home.swarm }));
+        if (answers.every((answer) => answer !== null)) return answers;
+      }
+      const open = await this.#open(fleet, home);
+      const { engine } = open;
+      const questions = engine.questions(requests);
+      if (questions.leases.length === 0 && questions.tasks.length === 0) {
+        return this.#done(engine.execute(caller, requests), requests, open);
+      }
+      // What the pools say may be old by the time it is here: the engine holds it against what it was told meanwhile.
+      const facts = new PoolFacts(this.env, fleet);
+      const [leases, tasks] = await Promise.all([facts.leases(questions.leases), facts.tasks(questions.tasks)]);
+      return this.#done(engine.execute(caller, requests, { leases, tasks }), requests, open);
+    } catch (error) {
+      const refusal = this.#refused(error);
+      return requests.map(() => err(refusal));
+    }
+  }
+
+  async exportFile(fleet: string, home: MemoryHome, caller: Caller): Promise<Result<FileStream, FleetError>> {
+    this.#at(fleet, home, caller);
+    if (!this.#exists) return err(notFound('memory'));
+    try {
+      const open = await this.#open(fleet, home);
+      const file = exportFile(open, await loadSqlJs(), caller, { swarm: home.swarm, nowMs: Date.now() });
+      this.#arm(open);
+      return ok(new Blob([file]).stream());
+    } catch (error) {
+      return err(this.#refused(error));
+    }
+  }
+
+  async importFile(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    file: ArrayBuffer,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryImportReply> {
+    this.#at(fleet, home, caller);
+    try {
+      const open = await this.#open(fleet, home);
+      const engine = await loadSqlJs();
+      const kept = idempotency === null ? null : open.engine.recallFor(idempotency);
+      if (kept !== null) return kept as MemoryImportReply;
+      const imported = importFile(open, engine, caller, new Uint8Array(file));
+      if (imported.ok && idempotency !== null) open.engine.rememberFor(caller, idempotency, imported);
+      this.#arm(open);
+      return imported;
+    } catch (error) {
+      return err(this.#refused(error));
+    }
+  }
+
+  /** What to tell a caller of a fault; our own mistakes are thrown on. */
+  #refused(error: unknown): FleetError {
+    const refusal = refusalOf(error);
+    if (refusal === null) throw error;
+    if (refusal.kind === 'internal') logError('sealed memory', error);
+    return refusal;
+  }
+
+  /** The output gate holds every answer until what it tells of is on the disk. */
+  #done(replies: readonly MemoryReply[], requests: readonly MemoryRequest[], open: Open): readonly MemoryReply[] {
+    const hasErased = requests.some(({ command }, i) => command.type === 'erase' && replies[i]?.ok === true);
+    if (hasErased) for (const { id } of open.database.restorePoints) open.database.dropRestorePoint(id);
+    this.#arm(open);
+    return replies;
+  }
+
+  async leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void> {
+    this.#at(fleet, home);
+    if (!this.#exists) return;
+    const { engine } = await this.#open(fleet, home);
+    engine.leasesRevoked({ ...SYSTEM, fleet }, revoked);
+  }
+
+  /** One alarm for ends, bounds, metrics and the database's own upkeep. A late or doubled one does no harm. */
+  override async alarm(): Promise<void> {
+    this.#armedAtMs = null;
+    const known = this.#home ?? this.#homeOfName();
+    if (known === null || !this.#exists) return;
+    const open = await this.#open(known.fleet, known.home);
+    const { again } = open.engine.sweep({ ...SYSTEM, fleet: known.fleet });
+    if (open.database.maintenanceDueAtMs <= Date.now()) await this.#maintain(open);
+    this.#arm(open, again ? Date.now() + MEMORY_LIMITS.sweepPauseMs : null);
+  }
+
+  /** One step of rotation, compaction or clearing up. What stops it, such as a key service, is tried again later. */
+  async #maintain({ database }: Open): Promise<void> {
+    try {
+      await database.maintain();
+    } catch (error) {
+      logError('memory upkeep', error);
+      this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
+    }
+  }
+
+  /** After a wake nobody has said yet which memory this is; the name does. */
+  #homeOfName(): { readonly fleet: string; readonly home: MemoryHome } | null {
+    const [region, fleet, swarm, shard] = (this.ctx.id.name ?? '').split('/');
+    if (region === undefined || fleet === undefined || swarm === undefined || shard === undefined) return null;
+    return { fleet, home: { region, swarm, shard: Number(shard) } };
+  }
+
+  #arm({ engine, database }: Open, soonMs: number | null = null): void {
+    const nowMs = Date.now();
+    const upkeepMs = engine.hasPendingMetrics ? nowMs + MEMORY_LIMITS.upkeepMs : null;
+    const due = [engine.nextEndMs(), upkeepMs, soonMs, database.maintenanceDueAtMs].flatMap((atMs) => atMs ?? []);
+    this.#armAt(Math.max(nowMs + MEMORY_LIMITS.sweepPauseMs, Math.min(...due)));
+  }
+
+  /** An earlier alarm than needed does no harm. */
+  #armAt(atMs: number): void {
+    if (this.#armedAtMs !== null && this.#armedAtMs <= atMs) return;
+    this.#armedAtMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
+  }
+
+  async purge(): Promise<void> {
+    const open = this.#opening;
+    this.#opening = null;
+    const database = open === null ? null : await open.then((o) => o.database).catch(() => null);
+    database?.close();
+    const alarm = this.ctx.storage.deleteAlarm();
+    const deleted = this.ctx.storage.deleteAll();
+    this.#armedAtMs = null;
+    await Promise.all([alarm, deleted]);
+    await this.ctx.storage.sync();
+  }
+}
+
+/** What a fault of keys or pages is to the caller; null for our own mistakes. Nothing of the fault itself is told. */
+function refusalOf(error: unknown): FleetError | null {
+  if (error instanceof Refusal) return error.error;
+  if (!(error instanceof SealedError)) return null;
+  switch (error.code) {
+    case 'key_unavailable':
+      return { kind: 'overloaded', retryAfterMs: 1_000, detail: 'The keys of this memory are not at hand. Try again.' };
+    case 'key_refused':
+      return { kind: 'not_configured', detail: 'The keys of this memory are not given to this deployment.' };
+    case 'wrong_region':
+      return { kind: 'residency_violation', detail: 'This memory belongs to another region.' };
+    case 'too_large':
+    case 'nonces_spent':
+      return { kind: 'quota_exceeded', scope: 'swarm', limit: MEMORY_LIMITS.bytesPerShard, detail: 'This memory takes no more.' };
+    case 'changed':
+      return { kind: 'overloaded', retryAfterMs: 1_000, detail: 'The memory is being tidied. Try again.' };
+    case 'tampered':
+    case 'forbidden':
+    case 'escaped':
+    case 'incompatible':
+      return { kind: 'internal', detail: 'This memory cannot be read. The request id finds the reason in the log.' };
+  }
+}
