@@ -11,6 +11,7 @@ import type {
 import { unreachable } from '../../../shared/result.ts';
 import type { PoolCommand, PoolReply } from '../../../shared/rpc.ts';
 import { recordOutcome } from './allocations.ts';
+import { armLease } from './evolve.ts';
 import { endLease, extendDispatched, grant, hasEnded, isBeingRevoked } from './leases.ts';
 import { notZombie, usable } from './liveness.ts';
 import { homeOfLoan, isOffer, returnLoan } from './loan-ends.ts';
@@ -197,6 +198,9 @@ export function speaksUnder(step: Step, command: LoanCommand): LeaseRecord | nul
 export function spoken(step: Step, allocationId: string, command: LoanCommand, reply: PoolReply | null): void {
   step.state.spoken.delete(allocationId);
   const lease = step.state.leases.get(allocationId);
+  // Its own end was put off while the home decided.
+  if (lease !== undefined && (step.state.leaseDueMs.get(lease.id) ?? 0) > lease.expiresAtMs)
+    armLease(step.state, lease.id, lease.expiresAtMs);
   if (reply === null || lease?.loan === undefined || isOffer(lease)) return;
   if (!reply.ok) {
     const { kind } = reply.error;
