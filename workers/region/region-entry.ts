@@ -36,7 +36,7 @@ import { revokeInRegion } from './revoke.ts';
 import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
-import { mergeWhys } from './why.ts';
+import { mergeWhys, whyTask } from './why.ts';
 
 /** Of the isolate, not of a request: an entrypoint lives for one call. */
 const ROUTES = new RouteCache();
@@ -130,7 +130,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
   }
 
   async whyTask(caller: Caller, id: string): Promise<Result<Why, FleetError>> {
-    return orOverloaded(readById(this.#ports, caller, 'task', id, (pool) => pool.whyTask(id)));
+    return orOverloaded(whyTask(this.#ports, caller, id));
   }
 
   async explain(caller: Caller, pool: string, spec: AllocateSpec): Promise<Result<Why, FleetError>> {
