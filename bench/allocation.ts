@@ -4,27 +4,28 @@ import { fsyncSamplesMs } from './allocation/disk.ts';
 import { startBenchFleet } from './allocation/fleet.ts';
 import { gateRows, gatesOf } from './allocation/gates.ts';
 import { compare, figuresOf, type Contender, type Rounds } from './allocation/measure.ts';
-import { FLOOR, FLOOR_POST, OURS_HTTP, ours, PING, type Ours } from './allocation/ours.ts';
+import { sizesTable, SIZES } from './allocation/sizes.ts';
+import { FLOOR, FLOOR_POST, ours, PING, type Ours } from './allocation/ours.ts';
 import { POOL } from './allocation/agents.ts';
 import { BULLMQ, FASTIFY, startPeers, type Peer } from './allocation/theirs.ts';
 import { paced } from './lib/load.ts';
-import { report, type Table } from './lib/report.ts';
+import { report, show, type Table } from './lib/report.ts';
 import { median, percentile, round } from './lib/stats.ts';
 
 const PACED_PER_SECOND = 200;
 const PACED_CONNECTIONS = 16;
-const SMALL = 'small';
-const LARGE = 'large';
 
 interface Options {
   readonly rounds: number;
   readonly seconds: number;
+  readonly onlySizes: boolean;
   readonly say: (text: string) => void;
 }
 
 /**
  * Allocation and release, ours beside the peers, with state on disk and on a memory disk.
- * `--rounds 3 --seconds 1.5`: how often and how long each is measured. `--on disk`: one medium only. `--verbose`: each round.
+ * `--rounds 3 --seconds 1.5`: how often and how long each is measured. `--on disk`: one medium only. `--only-sizes`: only
+ * the pools of different sizes, without a record. `--verbose`: each round.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -33,12 +34,14 @@ export async function run(args: readonly string[]): Promise<void> {
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '1.5' },
       on: { type: 'string' },
+      'only-sizes': { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
     },
   });
   const options: Options = {
     rounds: Number(values.rounds),
     seconds: Number(values.seconds),
+    onlySizes: values['only-sizes'],
     say: values.verbose ? (text) => console.error(text) : () => undefined,
   };
   const media = [
@@ -50,14 +53,16 @@ export async function run(args: readonly string[]): Promise<void> {
     if (values.on !== undefined && values.on !== where) continue;
     tables.push(...(await measure(where, parent, options)));
   }
+  if (options.onlySizes) return show(tables);
   report('allocation', ['npm run bench -- allocation', ...args].join(' '), tables);
 }
 
 async function measure(where: string, parent: string, options: Options): Promise<readonly Table[]> {
-  const { fleet, stop } = await startBenchFleet(parent, { [POOL]: 1_000, [SMALL]: 100, [LARGE]: 10_000 });
+  const { fleet, stop } = await startBenchFleet(parent, { ...(options.onlySizes ? {} : { [POOL]: 1_000 }), ...SIZES });
   const peers: Peer[] = [];
   const mine = ours(fleet);
   try {
+    if (options.onlySizes) return [await sizesTable(where, mine, options)];
     peers.push(...(await startPeers(parent)));
     const contenders = [...mine.contenders, ...peers.flatMap((peer) => peer.contender ?? [])];
     const rounds = await compare(contenders, options);
@@ -120,27 +125,4 @@ async function pacedSamples(mine: Ours): Promise<readonly number[]> {
     if (performance.now() - from > 1_000) samples.push(ms);
   });
   return samples;
-}
-
-/** A pool of 10,000 agents beside one of 100, in rounds like the rest. */
-async function sizesTable(where: string, mine: Ours, options: Options): Promise<Table> {
-  const inPool = (name: string, pool: string): Contender => ({
-    name,
-    servers: mine.servers,
-    concurrency: [1, 16],
-    turn: async (c, note) => (note(await mine.pair(c, pool)), 1),
-  });
-  const [few, many] = ['100 agents', '10,000 agents'];
-  const rounds = await compare([inPool(few, SMALL), inPool(many, LARGE)], options);
-  const rows = [1, 16].map((c) => {
-    const [a, b] = [figuresOf(rounds, few, c), figuresOf(rounds, many, c)];
-    if (a === null || b === null) throw new Error('a size was not run');
-    const ratio = b.p50 / a.p50;
-    return [String(c), ...[a.perSecond, b.perSecond, a.p50, b.p50, ratio].map(round), ratio <= 1.5 ? 'holds' : 'does not hold'];
-  });
-  return {
-    title: `Pool size, ${OURS_HTTP}, state on ${where}`,
-    columns: ['callers', '100 agents: pairs/s', '10,000: pairs/s', '100: p50 ms', '10,000: p50 ms', 'p50 ratio (≤ 1.5)', ''],
-    rows,
-  };
 }

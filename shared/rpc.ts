@@ -8,7 +8,7 @@ import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest
 import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, Liveness, RegisterAgent, RevokedLease } from './schemas/agents.ts';
-import type { ACKNOWLEDGED_BY, Allocate, Allocation, RevokeLeases } from './schemas/allocations.ts';
+import type { ACKNOWLEDGED_BY, Allocate, Allocation, RevokeLeases, Selector } from './schemas/allocations.ts';
 import type { JsonText } from './schemas/common.ts';
 import type { AgentCounts, Pool, PutPool, RegionStatus, TaskCounts } from './schemas/fleet.ts';
 import type { SubmitTask, Task } from './schemas/tasks.ts';
@@ -238,6 +238,22 @@ export interface RegionRevocation {
   readonly unanswered: readonly { readonly pool: string; readonly shard: number }[];
 }
 
+/** What a task or an allocation asks of agents. */
+export interface DemandSpec {
+  readonly capabilities: readonly string[];
+  readonly selectors: readonly Selector[];
+  readonly slots: number;
+  readonly count: number;
+  /** Tasks need an agent that is connected; an allocation takes any live one. */
+  readonly connected: boolean;
+}
+
+export interface WhyTask {
+  readonly why: Why;
+  /** What the task waits for agents with; null when it waits for nothing. */
+  readonly demand: DemandSpec | null;
+}
+
 /** RPC methods of PoolObject. Every call names the object's home: an object never trusts that it was addressed rightly. */
 export interface PoolRpc {
   execute(
@@ -276,8 +292,11 @@ export interface PoolRpc {
   getAllocation(id: string): Promise<Result<AllocationView, FleetError>>;
   /** With `waitMs` > 0 answers when the task ends or the wait does. */
   getTask(id: string, waitMs: number): Promise<Result<TaskView, FleetError>>;
-  whyTask(id: string): Promise<Result<Why, FleetError>>;
+  whyTask(id: string): Promise<Result<WhyTask, FleetError>>;
+  /** What an allocation of this caller would find; changes nothing. */
   explain(caller: Caller, spec: AllocateSpec): Promise<Why>;
+  /** How a demand that waits elsewhere fares with the agents of this shard. */
+  explainDemand(demand: DemandSpec): Promise<Why>;
   /** Items with an id above `after`, ascending. */
   listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>>;
   listTasks(filter: TaskFilter, after: string | null, limit: number): Promise<Page<TaskView>>;

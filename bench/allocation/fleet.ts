@@ -46,9 +46,10 @@ async function fill(fleet: LocalFleet, pools: Readonly<Record<string, number>>):
 }
 
 async function register(client: Client, pool: string, count: number): Promise<void> {
-  const all = agents(count, pool).map(({ capabilities }) => ({
+  const all = agents(count, pool).map(({ capabilities, labels }) => ({
     pool,
     capabilities,
+    labels,
     region: REGION,
     liveness: 'none',
     endpoint: 'https://agents.example/run',

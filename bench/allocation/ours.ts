@@ -28,7 +28,7 @@ export interface Ours {
   readonly contenders: readonly Contender[];
   readonly servers: Contender['servers'];
   /** One allocate and release over HTTP in `pool`, and the time of the allocate. */
-  pair(concurrency: number, pool: string): Promise<number>;
+  pair(concurrency: number, pool: string, asked?: object): Promise<number>;
   /** The floor's one request. */
   floor(concurrency: number): Promise<number>;
   close(): Promise<void>;
@@ -40,10 +40,10 @@ export function ours(fleet: LocalFleet): Ours {
   const manager = new FleetManager({ endpoint: fleet.url, token: fleet.adminToken, region: REGION });
   const servers = () => [fleet.workerdPid];
 
-  const pair = async (concurrency: number, pool: string): Promise<number> => {
+  const pair = async (concurrency: number, pool: string, asked?: object): Promise<number> => {
     const client = connections.of(concurrency);
     const from = performance.now();
-    const reply = await client.expect(201, 'POST', '/v1/allocations', allocation(pool));
+    const reply = await client.expect(201, 'POST', '/v1/allocations', allocation(pool, asked));
     const ms = performance.now() - from;
     const { id, fencingToken } = JSON.parse(reply.body) as Grant;
     await client.expect(200, 'POST', `/v1/allocations/${id}/release`, { fencingToken });
@@ -103,7 +103,12 @@ export function ours(fleet: LocalFleet): Ours {
   };
 }
 
-const allocation = (pool: string) => ({ pool, capabilities: [nextCapability()], leaseMs: LEASE_MS, region: REGION });
+const allocation = (pool: string, asked: object = { capabilities: [nextCapability()] }) => ({
+  pool,
+  ...asked,
+  leaseMs: LEASE_MS,
+  region: REGION,
+});
 
 async function batch(client: Connections, note: (ms: number) => void): Promise<number> {
   const from = performance.now();

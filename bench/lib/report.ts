@@ -24,10 +24,12 @@ const markdown = (table: Table): string =>
     '',
   ].join('\n');
 
+export const show = (tables: readonly Table[]): void => console.log(`\n${tables.map(markdown).join('\n')}`);
+
 /** Prints the tables and replaces this benchmark's section in docs/benchmarks.md. */
 export function report(name: string, command: string, tables: readonly Table[]): void {
   const text = tables.map(markdown).join('\n');
-  console.log(`\n${text}`);
+  show(tables);
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   const where = `${os.availableParallelism()} cores, load ${os.loadavg()[0]?.toFixed(1) ?? '?'} at the end, Node ${process.version}`;
   const section = `<!-- ${name} -->\n## ${name}\n\n\`${command}\`, ${new Date().toISOString().slice(0, 10)}, at ${commit}; ${where}.\n\n${text}<!-- /${name} -->\n`;

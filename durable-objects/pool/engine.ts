@@ -29,14 +29,13 @@ import { dependencyEnded, isLocal } from './core/dependencies.ts';
 import { nextAlarmMs } from './core/due.ts';
 import { subjectOf, type Effect } from './core/events.ts';
 import { addAgent, addLease, addRevocation, addTask } from './core/evolve.ts';
-import { armGrace, awaken, isAnyoneSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
+import { ASKED, explainAllocation, REFUSED, type Look } from './core/explain.ts';
+import { armGrace, awaken, isAnyoneSilent, isSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
 import { endPoll, poll, unaccepted, withdrawWaiter, type PolledLeases } from './core/polls.ts';
 import { quotaExceeded } from './core/quotas.ts';
 import { hearLoans, loanAsk, loansConfirmed, serveWaiter, takeLoans, waitersToPlace } from './core/lent.ts';
 import { addLent, addLoan } from './core/loan-ends.ts';
 import { confirmLoans, lend, loansAnswered, newsFor, obeyOrders, speaksUnder, spoken, type LoanCommand } from './core/loans.ts';
-import { demandOfAllocate } from './core/demand.ts';
-import { explain } from './core/selection.ts';
 import { createState, hasSiblings, type PoolState, type Waiter } from './core/state.ts';
 import { Step, type Context } from './core/step.ts';
 import { IdempotentAnswers } from './idempotent-answers.ts';
@@ -401,6 +400,12 @@ export class PoolEngine {
     };
   }
 
+  /** What an explanation is made by; it changes nothing. */
+  look(): Look {
+    const moment = { nowMs: this.#env.nowMs(), ctx: { lastPongAtMs: this.#env.lastPongAtMs } };
+    return { nowMs: moment.nowMs, isSilent: (agent) => isSilent(moment, agent), most: ASKED };
+  }
+
   /** When the object must wake next, or null. */
   nextAlarmMs(): number | null {
     return nextAlarmMs(this.state);
@@ -484,11 +489,13 @@ export class PoolEngine {
   }
 
   #timedOut({ waiter, atQuota }: Extract<Effect, { readonly type: 'waiterTimedOut' }>): Outcome {
-    const why = explain(this.state, demandOfAllocate(waiter.spec));
+    const quota = atQuota ? waiter.quota : null;
+    const asks = { subject: waiter.callerSubject, quota };
+    const why = explainAllocation(this.state, waiter.spec, { ...this.look(), most: REFUSED }, asks);
     const reply = err(
-      atQuota && waiter.quota !== null
-        ? quotaExceeded(waiter.quota, why)
-        : ({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const),
+      quota === null
+        ? ({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const)
+        : quotaExceeded(quota, why),
     );
     // The caller goes on to another shard now: a repeat must find the grant there.
     if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);

@@ -21,6 +21,7 @@ import type {
   AllocateSpec,
   AllocationView,
   Caller,
+  DemandSpec,
   IdempotencyRef,
   Page,
   Polled,
@@ -34,6 +35,7 @@ import type {
   ShardSummary,
   TaskFilter,
   TaskView,
+  WhyTask,
 } from '../../shared/rpc.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../env.ts';
@@ -399,12 +401,16 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
     return queries.getTask(this.#engine, this.#storage, id);
   }
 
-  async whyTask(id: string): Promise<Result<Why, FleetError>> {
-    return queries.whyTask(this.#engine, this.#storage, id, Date.now());
+  async whyTask(id: string): Promise<Result<WhyTask, FleetError>> {
+    return queries.whyTask(this.#engine, this.#storage, id);
   }
 
   async explain(caller: Caller, spec: AllocateSpec): Promise<Why> {
     return queries.explainAllocation(this.#engine, caller, spec);
+  }
+
+  async explainDemand(demand: DemandSpec): Promise<Why> {
+    return queries.explainDemand(this.#engine, demand);
   }
 
   async listAgents(filter: AgentFilter, after: string | null, limit: number): Promise<Page<AgentView>> {

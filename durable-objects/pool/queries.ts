@@ -6,22 +6,25 @@ import type {
   AllocateSpec,
   AllocationView,
   Caller,
+  DemandSpec,
   Page,
   TaskFilter,
   TaskView,
+  WhyTask,
 } from '../../shared/rpc.ts';
 import type { Why } from '../../shared/schemas/why.ts';
-import { demandOfAllocate, demandOfTask } from './core/demand.ts';
-import { hasRoom, limitedByQuota } from './core/quotas.ts';
+import { demandOfTask } from './core/demand.ts';
+import { describeWhy } from './core/describe.ts';
+import { explain, explainAllocation as explainHere } from './core/explain.ts';
 import type { TaskRecord } from './core/records.ts';
-import { explain } from './core/selection.ts';
 import { statusOf, type PoolState } from './core/state.ts';
 import { agentView, allocationView, taskView } from './core/views.ts';
+import { whyTask as explainTask } from './core/why-task.ts';
 import type { PoolEngine } from './engine.ts';
 import type { PoolStorage } from './storage.ts';
 
 /** Reads of a shard. A shard that was never written holds nothing, and a read does not bring it to life. */
-type MaybeEngine = Pick<PoolEngine, 'state'> | null;
+type MaybeEngine = Pick<PoolEngine, 'state' | 'look'> | null;
 
 export function getAgent(engine: MaybeEngine, id: string): Result<AgentView, FleetError> {
   const agent = engine?.state.agents.get(id);
@@ -52,41 +55,27 @@ function viewWithBlobs(state: PoolState, storage: PoolStorage, task: TaskRecord)
   return taskView(task, state.home, { ...(progress === null ? {} : { progress }), ...(result === null ? {} : { result }) });
 }
 
-export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string, nowMs: number): Result<Why, FleetError> {
+/** Why a task waits, with what it asks of agents: other shards may be asked about theirs. */
+export function whyTask(engine: MaybeEngine, storage: PoolStorage, id: string): Result<WhyTask, FleetError> {
   if (engine === null) return err(notFound('task'));
   const { state } = engine;
   const task = state.tasks.get(id) ?? storage.task(id);
   if (task === null) return err(notFound('task'));
-  const why = explain(state, demandOfTask(task));
-  if (task.status !== 'queued') return ok({ ...why, detail: `The task is ${task.status}; it waits for nothing.` });
-  if (task.waitsFor.length > 0)
-    return ok({
-      ...why,
-      detail: `The task waits for ${task.waitsFor.length} other tasks to succeed: ${task.waitsFor.slice(0, 5).join(', ')}.`,
-    });
-  const gate = task.concurrency === null ? undefined : state.gates.get(task.concurrency.key);
-  if (gate?.waiting.has(id) === true) {
-    const limitedBy = { scope: `concurrency:${task.concurrency?.key ?? ''}`, limit: gate.limit };
-    return ok({
-      ...why,
-      limitedBy,
-      detail: `The task waits for one of the ${gate.admitted.size} tasks of its concurrency key to end.`,
-    });
-  }
-  const position = state.queue.position(id, nowMs);
-  if (position === null)
-    return ok({
-      ...why,
-      detail: `The task waits until ${new Date(task.notBeforeMs).toISOString()}: it is delayed or backing off after a failed attempt.`,
-    });
-  return ok({ ...why, position });
+  return ok({ why: explainTask(state, task, engine.look()), demand: task.status === 'queued' ? demandOfTask(task) : null });
 }
 
 export function explainAllocation(engine: MaybeEngine, { subject, leaseQuota }: Caller, spec: AllocateSpec): Why {
-  if (engine === null) return { agents: 0, eligible: 0, failed: [], detail: 'The pool has no agents in this region.' };
-  const why = explain(engine.state, demandOfAllocate(spec));
-  const isLimited = leaseQuota !== undefined && !hasRoom(engine.state, subject, leaseQuota, spec.count);
-  return isLimited ? limitedByQuota(why, leaseQuota) : why;
+  if (engine === null) return nobody(spec.count);
+  return explainHere(engine.state, spec, engine.look(), { subject, quota: leaseQuota ?? null });
+}
+
+export function explainDemand(engine: MaybeEngine, demand: DemandSpec): Why {
+  return engine === null ? nobody(demand.count) : explain(engine.state, demand, engine.look());
+}
+
+function nobody(needed: number): Why {
+  const facts = { agents: 0, eligible: 0, needed, matching: 0, fitting: 0, failed: [] };
+  return { ...facts, detail: describeWhy(facts) };
 }
 
 export function listAgents(engine: MaybeEngine, filter: AgentFilter, after: string | null, limit: number): Page<AgentView> {

@@ -227,6 +227,40 @@ describe('allocations', () => {
     await expect(fleet.getAgent(agentId)).resolves.toMatchObject({ status: 'idle' });
   });
 
+  test('a refusal, its dry run and a waiting task name who comes nearest, and when', async () => {
+    const pool = await newPool();
+    const only = { allowed: [REGION] };
+    const agent = await fleet.registerAgent({
+      pool,
+      region: REGION,
+      capabilities: ['rust'],
+      liveness: 'none',
+      endpoint: 'https://agent.example/',
+    });
+    const lacking = { pool, capabilities: ['rust', 'python'], residency: only };
+    const refused = (await fleet.allocateAgent(lacking).catch((error: unknown) => error)) as NoCapacityError;
+    const nearest = {
+      agentId: agent,
+      failed: [{ predicate: 'capabilities', detail: 'has 1 of 2 capabilities: lacks python' }],
+    };
+    expect(refused.why).toMatchObject({ agents: 1, eligible: 0, needed: 1, matching: 0, nearMisses: [nearest] });
+    expect(await fleet.explainAllocation(lacking)).toEqual(refused.why);
+    const held = await fleet.allocateAgent({ pool, residency: only, leaseMs: 60_000 });
+    expect(await fleet.explainAllocation({ pool, residency: only })).toMatchObject({
+      eligible: 0,
+      fitting: 1,
+      estimatedStartAtMs: held.leaseExpiresAtMs,
+      nearMisses: [{ agentId: agent, failed: [{ predicate: 'freeSlots', untilMs: held.leaseExpiresAtMs }] }],
+    });
+    const task = await fleet.submitTask({ pool, payload: 1, residency: only });
+    expect(await fleet.whyTask(task.id)).toMatchObject({
+      position: 0,
+      waitsFor: { for: 'agent' },
+      failed: expect.arrayContaining([{ predicate: 'connected', agents: 1 }]) as unknown,
+    });
+    await held.release();
+  });
+
   test('no capacity says why; a wait is served by the next release', async () => {
     const pool = await newPool();
     await fleet.registerAgent({ pool });

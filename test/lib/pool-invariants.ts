@@ -1,5 +1,5 @@
 import { LIMITS } from '../../shared/limits.ts';
-import { loadOf, type AgentIndex } from '../../durable-objects/pool/core/agent-index.ts';
+import type { AgentIndex } from '../../durable-objects/pool/core/agent-index.ts';
 import { nextAlarmMs } from '../../durable-objects/pool/core/due.ts';
 import type { TaskRecord } from '../../durable-objects/pool/core/records.ts';
 import { choose, DEFAULT_PREFERENCE } from '../../durable-objects/pool/core/selection.ts';
@@ -213,22 +213,26 @@ function checkIndex(
   note: Note,
 ): void {
   const found = new Set<string>();
-  let counted = 0;
+  let [counted, placed] = [0, 0];
   for (const klass of index.classes()) {
-    counted += klass.members;
-    if (klass.members === 0 && klass.buckets.size === 0) note(`${name}: an empty class stays`);
-    for (const [load, bucket] of klass.buckets) {
-      if (bucket.size === 0) note(`${name}: an empty bucket stays`);
-      for (const [id, agent] of bucket) {
+    counted += klass.members.size;
+    if (klass.members.size === 0 && klass.runs.size === 0) note(`${name}: an empty class stays`);
+    for (const [free, run] of klass.runs) {
+      if (run.places.size === 0) note(`${name}: an empty run stays`);
+      placed += run.places.size;
+      for (const { agent } of run.places) {
+        const { id, spec } = agent.record;
         if (found.has(id)) note(`${name}: ${id} stands twice`);
         found.add(id);
-        if (loadOf(agent) !== load) note(`${name}: ${id} stands at load ${load}, has ${loadOf(agent)}`);
-        if (agent.record.spec.capabilities.some((c) => !klass.capabilities.has(c)))
+        if (spec.slots - agent.slotsUsed !== free)
+          note(`${name}: ${id} stands among those with ${free} slots free, has ${spec.slots - agent.slotsUsed}`);
+        if (spec.slots !== klass.slots || spec.capabilities.some((c) => !klass.capabilities.has(c)))
           note(`${name}: ${id} stands in another class`);
       }
     }
   }
   same(name, found, new Set(expected.keys()), note);
+  if (index.total.placed !== placed) note(`${name}: ${index.total.placed} placed are counted, there are ${placed}`);
   if (counted !== members) note(`${name}: ${counted} members counted, there are ${members}`);
 }
 

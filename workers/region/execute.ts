@@ -5,7 +5,7 @@ import type { Why } from '../../shared/schemas/why.ts';
 import { shardOf } from './command-id.ts';
 import { isOverloaded, overloaded } from './faults.ts';
 import { candidateShards, notePlaced, type LiveRoute } from './placement.ts';
-import { mergeWhys } from './why.ts';
+import { mergeWhys, retold } from './why.ts';
 
 /** The shards of one pool, as the algorithm sees them. */
 export interface Shards {
@@ -128,7 +128,8 @@ function finish(item: Item, reply: PoolReply, route: LiveRoute, forget: Map<numb
   const error = isQuota ? (item.noCapacity ?? reply.error) : reply.error;
   if ('why' in error && 'why' in reply.error) {
     const why = mergeWhys([...item.whys, ...(reply.error.why === undefined ? [] : [reply.error.why])]);
-    return { ...reply, error: { ...error, ...(why === undefined ? {} : { why }) } };
+    if (why === undefined || error.why === undefined) return { ...reply, error };
+    return { ...reply, error: { ...error, why, detail: retold(error.detail, error.why, why) } };
   }
   // The caller knows the pool's maximum, not one shard's part of it.
   if (error.kind === 'quota_exceeded' && error.scope === 'pool') {

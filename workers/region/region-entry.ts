@@ -41,7 +41,7 @@ import { openSession } from './session.ts';
 import { EntryCache } from './memory/entry-cache.ts';
 import { exportMemory, importMemory, readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
 import { sharedCacheOf } from './memory/upstash-cache.ts';
-import { mergeWhys } from './why.ts';
+import { mergeWhys, whyTask } from './why.ts';
 
 /** Of the isolate, not of a request: an entrypoint lives for one call. */
 const ROUTES = new RouteCache();
@@ -148,7 +148,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
   }
 
   async whyTask(caller: Caller, id: string): Promise<Result<Why, FleetError>> {
-    return orOverloaded(readById(this.#ports, caller, 'task', id, (pool) => pool.whyTask(id)));
+    return orOverloaded(whyTask(this.#ports, caller, id));
   }
 
   async explain(caller: Caller, pool: string, spec: AllocateSpec): Promise<Result<Why, FleetError>> {

@@ -132,9 +132,7 @@ const isAtQuota = (error: FleetError): boolean => error.kind === 'quota_exceeded
 
 /** Whether the region has agents in service that fit and are merely taken: there a wait may end well. */
 const hasFitting = (error: FleetError): boolean =>
-  error.kind === 'no_capacity' &&
-  error.why !== undefined &&
-  (error.why.eligible > 0 || error.why.failed.some(({ predicate }) => predicate === 'freeSlots'));
+  error.kind === 'no_capacity' && error.why !== undefined && (error.why.fitting ?? error.why.eligible) > 0;
 
 /**
  * Finds each item a region: one call per region and pool in each round, all at once, until every item is placed or refused

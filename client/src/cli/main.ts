@@ -12,7 +12,7 @@ import { revokeCommand } from './commands/revoke.ts';
 import { statusCommand, watchCommand } from './commands/status.ts';
 import { submitBatchCommand } from './commands/submit-batch.ts';
 import { submitCommand } from './commands/submit.ts';
-import { taskCommand, tasksCommand } from './commands/tasks.ts';
+import { taskCommand, tasksCommand, whyCommand } from './commands/tasks.ts';
 import { tokenCommand } from './commands/token.ts';
 import { type GlobalOptions, outputOf } from './context.ts';
 import { OperationFailed, UsageError } from './errors.ts';
@@ -23,8 +23,8 @@ Examples:
   fleet agent --pool coder -- wc -l        make any program an agent
   fleet submit coder --payload @README.md --wait
   fleet status --region eu-west-1          fleet watch
-  fleet task why tsk.…                     why a task waits
   fleet memory set plan '{"step":1}' --swarm hive --level swarm --region eu-west-1
+  fleet why tsk.…                          why a task waits
 
 The fleet is found by flag, then FLEET_ENDPOINT, FLEET_TOKEN, FLEET_REGION, then the profile in
 ~/.config/fleet/config.json, then the local fleet. Exit codes: 0 done, 1 failed, 2 usage or configuration.`;
@@ -51,6 +51,7 @@ export function program(): Command {
     agentCommand(),
     tasksCommand(),
     taskCommand(),
+    whyCommand(),
     submitCommand(),
     submitBatchCommand(),
     allocateCommand(),

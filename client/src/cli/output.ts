@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { ApiError, type FleetError } from '../errors.ts';
+import type { Why } from '../types.ts';
 
 export type Format = 'table' | 'json';
 export type Colors = ReturnType<typeof pc.createColors>;
@@ -109,14 +110,29 @@ export function clean(text: string): string {
 
 const plain = (value: unknown): string => clean(typeof value === 'string' ? value : JSON.stringify(value));
 
-export function whyLines(why: NonNullable<ApiError['problem']['why']>): string[] {
+/** An explanation in few lines, for the end of an error message. */
+export function whyLines(why: Why): string[] {
   return [
     clean(why.detail),
-    `agents ${why.agents}, eligible ${why.eligible}${why.position === undefined ? '' : `, position ${why.position}`}`,
+    agentsText(why),
     ...why.failed.map(({ predicate, agents }) => `${agents} fail ${clean(predicate)}`),
-    ...(why.limitedBy === undefined ? [] : [`limited by ${clean(why.limitedBy.scope)} (${why.limitedBy.limit})`]),
+    ...(why.limitedBy === undefined ? [] : [`limited by ${limitText(why.limitedBy)}`]),
   ];
 }
+
+export function agentsText({ agents, eligible, needed, matching, fitting }: Why): string {
+  const found = [
+    [agents, 'in the pool'],
+    [matching, 'with what is asked for'],
+    [fitting, 'ready for it'],
+    [eligible, 'free for it'],
+    [needed, 'needed'],
+  ] as const;
+  return found.flatMap(([n, what]) => (n === undefined ? [] : [`${n} ${what}`])).join(', ');
+}
+
+export const limitText = ({ scope, limit, inUse }: NonNullable<Why['limitedBy']>): string =>
+  `${clean(scope)} (${inUse === undefined ? '' : `${inUse} of `}${limit})`;
 
 /** How long ago, in one unit. */
 export function ago(atMs: number, nowMs: number): string {

@@ -3,11 +3,13 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { AllocationView, IdempotencyRef, PoolCommandOf } from '../../../shared/rpc.ts';
 import { demandOfAllocate, entryOfWaiter } from './demand.ts';
+import { explainAllocation, REFUSED } from './explain.ts';
 import { endLease, extendDispatched, grant, holdLease } from './leases.ts';
-import { usable } from './liveness.ts';
+import type { LiveAgent } from './live-agent.ts';
+import { isSilent, usable } from './liveness.ts';
 import { hasRoom, keepOut, quotaExceeded } from './quotas.ts';
 import type { LeaseRecord } from './records.ts';
-import { choose, explain } from './selection.ts';
+import { choose } from './selection.ts';
 import { waitingCount } from './state.ts';
 import type { Step } from './step.ts';
 import { allocationView } from './views.ts';
@@ -26,7 +28,11 @@ export function allocate(
   const subject = step.caller?.subject ?? 'system';
   const quota = step.caller?.leaseQuota ?? null;
   const atQuota = quota !== null && !hasRoom(state, subject, quota, spec.count);
-  if (atQuota && (spec.waitMs === 0 || spec.count > quota.share)) return err(quotaExceeded(quota, explain(state, demand)));
+  if (atQuota && (spec.waitMs === 0 || spec.count > quota.share)) {
+    // Nobody has been chosen from, so who is silent is still to be asked.
+    const look = { nowMs: step.nowMs, isSilent: (agent: LiveAgent) => isSilent(step, agent), most: REFUSED };
+    return err(quotaExceeded(quota, explainAllocation(state, spec, look, { subject, quota })));
+  }
   const agents = atQuota ? null : choose(state, demand, spec, (agent) => usable(step, agent));
   if (agents !== null) {
     const leases = agents.map((agent) =>
@@ -43,7 +49,7 @@ export function allocate(
     return ok({ parked: false, views: leases.map((lease) => viewOf(step, lease)) });
   }
   if (spec.waitMs === 0) {
-    const why = explain(state, demand);
+    const why = explainAllocation(state, spec, { nowMs: step.nowMs, isSilent: null, most: REFUSED }, { subject, quota });
     return err({ kind: 'no_capacity', why, detail: why.detail });
   }
   if (state.waiters.has(waiterId)) return err(invalidState('waiting', 'This wait is under way already.'));

@@ -1,10 +1,11 @@
 import { LIMITS } from '../../../shared/limits.ts';
-import { choose, classFits, DEFAULT_PREFERENCE } from './selection.ts';
+import { choose, DEFAULT_PREFERENCE } from './selection.ts';
 import { dependencyEnded } from './dependencies.ts';
 import { grant } from './leases.ts';
 import { usable } from './liveness.ts';
 import { hasRoom, keepOut } from './quotas.ts';
 import { goesBefore, type Candidate, type DemandGroup, type QueueEntry } from './queue.ts';
+import { classFitsAny, freeSlots, isConnected } from './predicates.ts';
 import type { TaskRecord } from './records.ts';
 import type { LiveAgent } from './live-agent.ts';
 import { isSelectable, reindex } from './state.ts';
@@ -36,7 +37,7 @@ function serveBest(step: Step, arrived: Set<DemandGroup>, freed: readonly LiveAg
   const { queue } = step.state;
   const fitting = new Set<DemandGroup>();
   for (const agent of freed)
-    for (const group of queue.groups()) if (!arrived.has(group) && fits(agent, group)) fitting.add(group);
+    for (const group of queue.groups()) if (!arrived.has(group) && fits(step, agent, group)) fitting.add(group);
   for (;;) {
     // Once the freed agents are taken, what waited for them need not be looked at.
     const open = fitting.size > 0 && freed.some(isSelectable) ? [arrived, fitting] : [arrived];
@@ -56,14 +57,12 @@ function serveBest(step: Step, arrived: Set<DemandGroup>, freed: readonly LiveAg
   }
 }
 
-function fits(agent: LiveAgent, group: DemandGroup): boolean {
+function fits(step: Step, agent: LiveAgent, group: DemandGroup): boolean {
   const { demand } = group;
-  if (demand.connected && !agent.sessionOpen && agent.pollRoom === 0) return false;
-  if (agent.record.spec.slots - agent.slotsUsed < demand.slots) return false;
-  const klass = { capabilities: new Set(agent.record.spec.capabilities), labels: agent.record.spec.labels };
-  return demand.selectors.length === 0
-    ? classFits(klass, demand, undefined)
-    : demand.selectors.some((s) => classFits(klass, demand, s));
+  if (demand.connected && !isConnected(agent)) return false;
+  if (freeSlots(agent) < demand.slots) return false;
+  const klass = step.state.selectable.placeOf(agent.record.id)?.klass;
+  return klass !== undefined && classFitsAny(klass, demand);
 }
 
 function serve(step: Step, entry: QueueEntry): boolean {

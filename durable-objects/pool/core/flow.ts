@@ -23,6 +23,11 @@ export class Flow<T extends Placed> {
     return this.#items[this.#start];
   }
 
+  /** The item so many places behind the head. */
+  at(place: number): T | undefined {
+    return this.#items[this.#start + place];
+  }
+
   add(item: T): void {
     const last = this.#items.at(-1);
     if (last === undefined || this.size === 0 || comesBefore(last, item)) this.#items.push(item);

@@ -1,12 +1,24 @@
 import type { TaskRecord } from './records.ts';
 
 /** The tasks of one concurrency key: so many may be queued for an agent or running at a time, the others wait outside. */
-export interface Gate {
+export class Gate {
   limit: number;
   /** Number of the task that said the limit: the newest decides, in whatever order tasks come. */
   saidBy: number;
-  readonly admitted: Set<string>;
-  readonly waiting: Map<string, TaskRecord>;
+  readonly admitted = new Set<string>();
+  readonly waiting = new Map<string, TaskRecord>();
+
+  constructor(limit: number, saidBy: number) {
+    this.limit = limit;
+    this.saidBy = saidBy;
+  }
+
+  /** How many of those that wait are let in before this one. */
+  before(task: TaskRecord): number {
+    let count = 0;
+    for (const other of this.waiting.values()) if (other !== task && before(other, task)) count += 1;
+    return count;
+  }
 }
 
 /** Concurrency limits per key. Derived from the tasks and rebuilt on every load. */
@@ -30,7 +42,7 @@ export class Gates {
     if (concurrency === null) return [task];
     let gate = this.#gates.get(concurrency.key);
     if (gate === undefined) {
-      gate = { limit: concurrency.limit, saidBy: task.seq, admitted: new Set(), waiting: new Map() };
+      gate = new Gate(concurrency.limit, task.seq);
       this.#gates.set(concurrency.key, gate);
     }
     if (task.seq > gate.saidBy) {

@@ -1,7 +1,7 @@
 import type { LeaseSelector } from '../../../shared/rpc.ts';
 import type { LiveAgent } from './live-agent.ts';
 import type { LeaseRecord } from './records.ts';
-import { matchesSelector } from './selection.ts';
+import { matchesSelector } from './predicates.ts';
 
 /** Whether a selector is about agents only: then it also means agents that hold nothing. */
 export const isOfAgents = ({ allocationIds, taskIds, holder }: LeaseSelector): boolean =>

@@ -5,7 +5,7 @@ import { armLent } from './loan-ends.ts';
 import { withdrawWaiter } from './polls.ts';
 import { ENDED, type TaskRecord } from './records.ts';
 import { goesBefore, type Candidate, type Demand } from './queue.ts';
-import { classFits } from './selection.ts';
+import { classFitsAny, type Traits } from './predicates.ts';
 import { hasSiblings, type PoolState, type Waiter } from './state.ts';
 import type { Step } from './step.ts';
 import { attemptLost } from './task-attempts.ts';
@@ -76,11 +76,7 @@ function bestFor(step: Step, offer: LoanOffer): TaskRecord | null {
   return task === undefined || (task.fencingToken ?? 0) >= offer.fencingToken ? null : task;
 }
 
-const fits = (klass: Parameters<typeof classFits>[0], demand: Demand): boolean =>
-  demand.connected &&
-  (demand.selectors.length === 0
-    ? classFits(klass, demand, undefined)
-    : demand.selectors.some((selector) => classFits(klass, demand, selector)));
+const fits = (klass: Traits, demand: Demand): boolean => demand.connected && classFitsAny(klass, demand);
 
 /** What the lender made of our confirmation. */
 export function loansConfirmed(

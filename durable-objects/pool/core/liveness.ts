@@ -5,13 +5,25 @@ import { endLease, removeAgent } from './leases.ts';
 import type { AgentRecord } from './records.ts';
 import type { LiveAgent } from './live-agent.ts';
 import { isSelectable, reindex, type PoolState } from './state.ts';
-import type { Step } from './step.ts';
+import type { Context, Step } from './step.ts';
 import { loseAttempt } from './task-attempts.ts';
 
+/** What silence is judged by: the clock, and the sockets. A step has it; so has whoever only looks. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly ctx: Pick<Context, 'lastPongAtMs'>;
+}
+
 /** The last proof of life: also the automatic pong that never woke the object, and a poll that is parked now. */
-export function aliveAsOfMs(step: Step, agent: LiveAgent): number {
-  if (agent.pollRoom > 0) return step.nowMs;
-  return agent.sessionOpen ? Math.max(agent.aliveAsOfMs, step.ctx.lastPongAtMs(agent.record.id) ?? 0) : agent.aliveAsOfMs;
+export function aliveAsOfMs({ nowMs, ctx }: Moment, agent: LiveAgent): number {
+  if (agent.pollRoom > 0) return nowMs;
+  return agent.sessionOpen ? Math.max(agent.aliveAsOfMs, ctx.lastPongAtMs(agent.record.id) ?? 0) : agent.aliveAsOfMs;
+}
+
+/** Whether an agent that could be chosen has been silent for too long. */
+export function isSilent(moment: Moment, agent: LiveAgent): boolean {
+  if (agent.record.spec.liveness === 'none' && !agent.sessionOpen) return false;
+  return moment.nowMs - aliveAsOfMs(moment, agent) > LIMITS.suspectAfterMs;
 }
 
 /** A sign of life: any authenticated call of the agent. Kept in memory; stored with a later commit (exempt from I4). */
@@ -41,10 +53,8 @@ const returningAs = (record: AgentRecord): 'ready' | 'draining' => (record.drain
 /** Judged when it matters: at the moment of choice. A silent agent is set aside instead of being granted. */
 export function usable(step: Step, agent: LiveAgent): boolean {
   if (!isSelectable(agent)) return false;
-  if (agent.record.spec.liveness === 'none' && !agent.sessionOpen) return true;
-  const silentMs = step.nowMs - aliveAsOfMs(step, agent);
-  if (silentMs <= LIMITS.suspectAfterMs) return true;
-  if (silentMs < LIMITS.lostAfterMs) suspect(step, agent, 'silent');
+  if (!isSilent(step, agent)) return true;
+  if (step.nowMs - aliveAsOfMs(step, agent) < LIMITS.lostAfterMs) suspect(step, agent, 'silent');
   else lose(step, agent, 'silent');
   return false;
 }

@@ -1,6 +1,7 @@
 import type { Selector } from '../../../shared/schemas/allocations.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import { Flow } from './flow.ts';
+import { Shares } from './shares.ts';
 
 /** What an agent must offer. Entries with the same demand share a group, so a long queue costs no more than a short one. */
 export interface Demand {
@@ -28,7 +29,7 @@ export interface QueueEntry {
   readonly demand: Demand;
 }
 
-interface Level {
+export interface Level {
   /** Entries that were already handed out once and came back. */
   readonly returned: Flow<QueueEntry>;
   /** The others, by fairness key. */
@@ -52,6 +53,11 @@ export interface Candidate {
   readonly tag: number;
 }
 
+export function candidateOf(entry: QueueEntry, group: DemandGroup, shares: Shares, nowMs: number): Candidate {
+  const waitedMs = Math.max(0, nowMs - entry.sinceMs);
+  return { entry, group, effective: entry.priority + Math.floor(waitedMs / LIMITS.ageingStepMs), tag: shares.tag(entry) };
+}
+
 /** Whether `a` is served before `b`: effective priority, started work, the smaller share so far, then arrival. */
 export function goesBefore(a: Candidate, b: Candidate): boolean {
   if (a.effective !== b.effective) return a.effective > b.effective;
@@ -68,8 +74,7 @@ export function goesBefore(a: Candidate, b: Candidate): boolean {
 export class WaitQueue {
   readonly #groups = new Map<string, DemandGroup>();
   readonly #entries = new Map<string, { readonly entry: QueueEntry; readonly group: DemandGroup }>();
-  /** Per priority: virtual time (start tag last served), and the finish tag of each key's latest entry served. */
-  readonly #shares: ({ virtual: number; readonly finish: Map<string, number> } | undefined)[] = [];
+  readonly shares = new Shares();
 
   get size(): number {
     return this.#entries.size;
@@ -128,36 +133,20 @@ export class WaitQueue {
     return true;
   }
 
-  /** Fairness keys that are remembered though nothing of theirs may wait; bounded. */
   get keysRemembered(): number {
-    return this.#shares.reduce((sum, share) => sum + (share?.finish.size ?? 0), 0);
+    return this.shares.keysRemembered;
   }
 
-  /** Takes an entry out because it is served, and charges its key. Work that returns was charged the first time. */
+  entry(id: string): QueueEntry | undefined {
+    return this.#entries.get(id)?.entry;
+  }
+
+  /** Takes an entry out because it is served, and charges its key. */
   serve(id: string): void {
-    const entry = this.#entries.get(id)?.entry;
+    const entry = this.entry(id);
     if (entry === undefined) return;
-    if (!entry.started) {
-      const share = (this.#shares[entry.priority] ??= { virtual: 0, finish: new Map() });
-      const tag = this.#tag(entry);
-      share.virtual = Math.max(share.virtual, tag);
-      // The latest served stand last. Keys that come once each stay ahead of the virtual time for ever: the oldest goes.
-      share.finish.delete(entry.fairnessKey);
-      share.finish.set(entry.fairnessKey, tag + 1 / entry.fairnessWeight);
-      const [oldest] = share.finish.keys();
-      if (share.finish.size > SHARES_MAX && oldest !== undefined) share.finish.delete(oldest);
-    }
+    this.shares.charge(entry);
     this.remove(id);
-  }
-
-  #tag(entry: QueueEntry): number {
-    const share = this.#shares[entry.priority];
-    return share === undefined ? 0 : Math.max(share.virtual, share.finish.get(entry.fairnessKey) ?? 0);
-  }
-
-  #candidate(entry: QueueEntry, group: DemandGroup, nowMs: number): Candidate {
-    const waitedMs = Math.max(0, nowMs - entry.sinceMs);
-    return { entry, group, effective: entry.priority + Math.floor(waitedMs / LIMITS.ageingStepMs), tag: this.#tag(entry) };
   }
 
   /** The entry of a group that is served next. */
@@ -165,7 +154,7 @@ export class WaitQueue {
     let best: Candidate | undefined;
     const consider = (entry: QueueEntry | undefined): void => {
       if (entry === undefined) return;
-      const candidate = this.#candidate(entry, group, nowMs);
+      const candidate = candidateOf(entry, group, this.shares, nowMs);
       if (best === undefined || goesBefore(candidate, best)) best = candidate;
     };
     for (const level of group.levels) {
@@ -179,27 +168,13 @@ export class WaitQueue {
   /** Of these entries those that stand in the queue, the best first, at most `limit`. */
   best(ids: readonly string[], nowMs: number, limit: number): readonly string[] {
     const found = ids.flatMap((id) => this.#entries.get(id) ?? []);
-    const candidates = found.map(({ entry, group }) => this.#candidate(entry, group, nowMs));
+    const candidates = found.map(({ entry, group }) => candidateOf(entry, group, this.shares, nowMs));
     return candidates
       .toSorted((a, b) => (goesBefore(a, b) ? -1 : 1))
       .slice(0, limit)
       .map(({ entry }) => entry.id);
   }
-
-  /** How many entries would be served before this one as things stand, over all demands; 0 = next. */
-  position(id: string, nowMs: number): number | null {
-    const found = this.#entries.get(id);
-    if (found === undefined) return null;
-    const mine = this.#candidate(found.entry, found.group, nowMs);
-    let ahead = 0;
-    for (const { entry, group } of this.#entries.values())
-      if (entry !== found.entry && goesBefore(this.#candidate(entry, group, nowMs), mine)) ahead += 1;
-    return ahead;
-  }
 }
-
-/** Fairness keys remembered per priority; who has not been served for so many others starts anew. */
-const SHARES_MAX = 1_000;
 
 function demandKey(demand: Demand): string {
   const plain = demand.selectors.length === 0 ? '' : JSON.stringify(demand.selectors);

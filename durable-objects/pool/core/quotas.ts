@@ -13,18 +13,11 @@ export function keepOut(state: PoolState, waiter: Waiter, quota: LeaseQuota, ent
   state.holdings.keepOut(waiter.callerSubject, entry, quota.share - waiter.spec.count);
 }
 
-/** What stands in the way, whatever agents there are. */
-export function limitedByQuota(why: Why, { limit }: LeaseQuota): Why {
-  return { ...why, limitedBy: { scope: 'caller', limit }, detail: sentence(limit) };
-}
-
 /** The refusal of a caller that holds as many leases as it may. */
 export const quotaExceeded = (quota: LeaseQuota, why: Why): FleetError => ({
   kind: 'quota_exceeded',
   scope: 'caller',
   limit: quota.limit,
-  why: limitedByQuota(why, quota),
-  detail: sentence(quota.limit),
+  why,
+  detail: `This caller may hold ${quota.limit} leases in a pool of one region at a time.`,
 });
-
-const sentence = (limit: number): string => `This caller may hold ${limit} leases in a pool of one region at a time.`;

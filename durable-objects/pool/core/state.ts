@@ -7,6 +7,7 @@ import type { AllocateSpec, IdempotencyRef, LeaseQuota, ShardConfig } from '../.
 import { AgentIndex } from './agent-index.ts';
 import type { LiveAgent } from './live-agent.ts';
 import { Gates } from './gates.ts';
+import { isConnected, outOfService } from './predicates.ts';
 import { WaitQueue } from './queue.ts';
 import { Holdings } from './holdings.ts';
 import type { LeaseRecord, RevocationRecord, TaskRecord } from './records.ts';
@@ -124,14 +125,11 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
   };
 }
 
-/** The one status a caller sees. Order matters: what an operator decided outranks health, health outranks work. */
+/** The one status a caller sees: what keeps it out of service first, then whether it works. */
 export function statusOf(agent: LiveAgent): AgentStatus {
-  const { record } = agent;
-  if (record.lifecycle === 'quarantined' || record.lifecycle === 'offline') return record.lifecycle;
-  if (record.lifecycle === 'draining') return 'draining';
-  if (record.suspectSinceMs !== null || record.zombieSinceMs !== null) return 'unhealthy';
-  if (agent.slotsUsed > 0) return 'busy';
-  return record.lifecycle === 'starting' ? 'starting' : 'idle';
+  const out = outOfService(agent);
+  if (out !== null && out !== 'starting') return out;
+  return agent.slotsUsed > 0 ? 'busy' : (out ?? 'idle');
 }
 
 /** Whether the pool has other shards, which may have agents for what waits here. */
@@ -146,10 +144,7 @@ const takesTasks = ({ record, sessionOpen }: LiveAgent): boolean =>
 
 /** Structural selectability; whether the agent is still alive is asked when it is chosen. */
 export const isSelectable = (agent: LiveAgent): boolean =>
-  agent.record.lifecycle === 'ready' &&
-  agent.record.suspectSinceMs === null &&
-  agent.record.zombieSinceMs === null &&
-  agent.slotsUsed < agent.record.spec.slots;
+  outOfService(agent) === null && agent.slotsUsed < agent.record.spec.slots;
 
 /**
  * Brings counters and indexes in line with one agent. Called after every change of it, so that status is read, never
@@ -157,7 +152,9 @@ export const isSelectable = (agent: LiveAgent): boolean =>
  */
 export function reindex(state: PoolState, agent: LiveAgent, removed = false): void {
   const status = removed ? null : statusOf(agent);
-  const selectable = !removed && isSelectable(agent);
+  const inService = !removed && outOfService(agent) === null;
+  const selectable = inService && agent.slotsUsed < agent.record.spec.slots;
+  const connected = isConnected(agent);
   const free = selectable ? agent.record.spec.slots - agent.slotsUsed : 0;
   if (agent.countedAs !== status) {
     if (agent.countedAs !== null) {
@@ -173,9 +170,9 @@ export function reindex(state: PoolState, agent: LiveAgent, removed = false): vo
   state.slotsFree += free - agent.countedFree;
   agent.countedFree = free;
   state.selectable.place(agent, selectable);
-  state.taskReady.place(agent, selectable && (agent.sessionOpen || agent.pollRoom > 0));
-  state.selectable.member(agent, !removed);
-  state.taskReady.member(agent, !removed && takesTasks(agent));
+  state.taskReady.place(agent, selectable && connected);
+  state.selectable.count(agent, { member: !removed, inService, connected: inService && connected });
+  state.taskReady.count(agent, { member: !removed && takesTasks(agent), inService: false, connected: false });
   const beats =
     !removed &&
     agent.record.spec.liveness === 'heartbeat' &&

@@ -6,11 +6,11 @@ import type { PoolCommandOf, PoolOutput, TaskView } from '../../../shared/rpc.ts
 import type { TaskError } from '../../../shared/schemas/tasks.ts';
 import { recordOutcome } from './allocations.ts';
 import { demandOfTask } from './demand.ts';
+import { explain, REFUSED } from './explain.ts';
 import { remoteDependencies, resolveDependencies } from './dependencies.ts';
 import { endLease, extendDispatched, findLease, hasEnded, isBeingRevoked } from './leases.ts';
 import { notZombie } from './liveness.ts';
 import { ENDED, type BlobKind, type LeaseRecord, type TaskRecord } from './records.ts';
-import { classFits, explain } from './selection.ts';
 import { waitingCount, type PoolState } from './state.ts';
 import type { Step } from './step.ts';
 import { attemptLost } from './task-attempts.ts';
@@ -29,7 +29,7 @@ export function submitTask(step: Step, command: PoolCommandOf<'submitTask'>): Re
     });
   }
   if (command.needsAgent && !hasLiveFit(state, spec)) {
-    const why = explain(state, demandOfTask(spec));
+    const why = explain(state, demandOfTask(spec), { nowMs: step.nowMs, isSilent: null, most: REFUSED });
     return err({ kind: 'no_capacity', why, detail: why.detail });
   }
   const dependencies = resolveDependencies(step, spec.dependsOn ?? []);
@@ -108,15 +108,9 @@ function hasLiveFit(
   spec: { readonly capabilities: readonly string[]; readonly selectors: TaskRecord['selectors'] },
 ): boolean {
   const demand = demandOfTask(spec);
-  for (const klass of state.taskReady.classes()) {
-    if (klass.members === 0) continue;
-    if (
-      demand.selectors.length === 0
-        ? classFits(klass, demand, undefined)
-        : demand.selectors.some((s) => classFits(klass, demand, s))
-    )
-      return true;
-  }
+  const selectors = demand.selectors.length === 0 ? [undefined] : demand.selectors;
+  for (const selector of selectors)
+    for (const klass of state.taskReady.fitting(demand, selector)) if (klass.members.size > 0) return true;
   return false;
 }
 

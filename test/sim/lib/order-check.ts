@@ -1,5 +1,5 @@
 import type { TaskRecord } from '../../../durable-objects/pool/core/records.ts';
-import { classFits } from '../../../durable-objects/pool/core/selection.ts';
+import { classFitsAny } from '../../../durable-objects/pool/core/predicates.ts';
 import type { LiveAgent } from '../../../durable-objects/pool/core/live-agent.ts';
 import type { PoolState } from '../../../durable-objects/pool/core/state.ts';
 import { LIMITS } from '../../../shared/limits.ts';
@@ -37,8 +37,5 @@ const effective = (priority: number, sinceMs: number, nowMs: number): number =>
 
 function fits(agent: LiveAgent, task: TaskRecord): boolean {
   const klass = { capabilities: new Set(agent.record.spec.capabilities), labels: agent.record.spec.labels };
-  const demand = { ...task, slots: 1, count: 1, connected: true };
-  return task.selectors.length === 0
-    ? classFits(klass, demand, undefined)
-    : task.selectors.some((selector) => classFits(klass, demand, selector));
+  return classFitsAny(klass, task);
 }

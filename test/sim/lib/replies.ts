@@ -1,5 +1,6 @@
 import { ENDED, type LeaseRecord } from '../../../durable-objects/pool/core/records.ts';
-import { choose, DEFAULT_PREFERENCE, matchesSelector } from '../../../durable-objects/pool/core/selection.ts';
+import { matchesSelector } from '../../../durable-objects/pool/core/predicates.ts';
+import { choose, DEFAULT_PREFERENCE } from '../../../durable-objects/pool/core/selection.ts';
 import { demandOfAllocate } from '../../../durable-objects/pool/core/demand.ts';
 import { isSelectable } from '../../../durable-objects/pool/core/state.ts';
 import type { LiveAgent } from '../../../durable-objects/pool/core/live-agent.ts';

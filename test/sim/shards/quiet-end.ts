@@ -1,4 +1,4 @@
-import { classFits } from '../../../durable-objects/pool/core/selection.ts';
+import { classFitsAny } from '../../../durable-objects/pool/core/predicates.ts';
 import type { TaskRecord } from '../../../durable-objects/pool/core/records.ts';
 import type { LiveAgent } from '../../../durable-objects/pool/core/live-agent.ts';
 import { LIMITS } from '../../../shared/limits.ts';
@@ -105,9 +105,7 @@ function free(
     if (record.lifecycle !== 'ready' || record.suspectSinceMs !== null || record.zombieSinceMs !== null) return false;
     if (slotsUsed >= record.spec.slots || (connected && !sessionOpen && pollRoom === 0)) return false;
     const klass = { capabilities: new Set(record.spec.capabilities), labels: record.spec.labels };
-    return demand.selectors.length === 0
-      ? classFits(klass, whole, undefined)
-      : demand.selectors.some((selector) => classFits(klass, whole, selector));
+    return classFitsAny(klass, whole);
   });
 }
 

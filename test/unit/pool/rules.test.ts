@@ -9,7 +9,7 @@ const numbersIn = (text: string, pattern: RegExp): Set<number> => new Set([...te
 describe('docs/spec/pool.md', () => {
   it('names exactly the rules that tests check', () => {
     const rules = numbersIn(readFileSync(path.join(ROOT, 'docs/spec/pool.md'), 'utf8'), /^- \*\*P(\d+)\*\*/gm);
-    const files = ['test/unit/pool', 'test/sim'].flatMap((folder) =>
+    const files = ['test/unit/pool', 'test/unit/region', 'test/sim'].flatMap((folder) =>
       readdirSync(path.join(ROOT, folder))
         .filter((file) => file.endsWith('.test.ts'))
         .map((file) => readFileSync(path.join(ROOT, folder, file), 'utf8')),

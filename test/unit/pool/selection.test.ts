@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AllocateSpec } from '../../../shared/rpc.ts';
 import type { Selector } from '../../../shared/schemas/allocations.ts';
-import { matchesSelector } from '../../../durable-objects/pool/core/selection.ts';
+import { matchesSelector } from '../../../durable-objects/pool/core/predicates.ts';
 import { PoolHarness } from '../../lib/pool-harness.ts';
 
 const serverless = { liveness: 'none', endpoint: 'https://agent.example/' } as const;

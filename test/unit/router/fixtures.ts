@@ -29,10 +29,10 @@ export type FakeRegion = { [K in keyof RegionBinding]: ReturnType<typeof vi.fn<R
 /** What each request of an `execute` is answered. */
 export type Answerer = (request: PoolRequest) => PoolReply;
 
-export const noCapacity = (agents = 1, predicate = 'slots'): PoolReply =>
+export const noCapacity = (agents = 1, predicate = 'slots', fitting = 0): PoolReply =>
   err({
     kind: 'no_capacity',
-    why: { agents, eligible: 0, failed: agents === 0 ? [] : [{ predicate, agents }], detail: 'all busy' },
+    why: { agents, eligible: 0, fitting, failed: agents === 0 ? [] : [{ predicate, agents }], detail: 'all busy' },
     detail: 'all busy',
   });
 export const poolMissing: PoolReply = err({ kind: 'pool_not_found', detail: 'No such pool.' });

@@ -59,7 +59,8 @@ describe('allocations', () => {
     expect(response.status).toBe(409);
     expect(await bodyOf(response)).toMatchObject({
       code: 'no_capacity',
-      detail: 'In 2 regions 0 of 5 agents could take this now: 5 fail slots.',
+      detail:
+        'In 2 regions: 0 of 5 agents could take this now, 1 needed: 5 fail slots. Wait for one to become free, or add agents that fit.',
       why: { agents: 5, failed: [{ predicate: 'slots', agents: 5 }] },
     });
   });
@@ -102,7 +103,7 @@ describe('allocations', () => {
 
   it('with a wait: where agents fit and are taken, before nearer regions that have none', async () => {
     const h = await harness();
-    const taken = noCapacity(1, 'freeSlots');
+    const taken = noCapacity(1, 'freeSlots', 1);
     answers(h, { 'us-east-1': noCapacity(0), 'eu-west-1': noCapacity(2, 'capabilities'), 'ap-southeast-1': taken });
     await h.call('POST', '/v1/allocations', { body: { pool: 'coder', waitMs: 1_000 } });
     expect(regionsOf(h)).toEqual(['us-east-1', 'eu-west-1', 'ap-southeast-1', 'ap-southeast-1']);

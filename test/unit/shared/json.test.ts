@@ -5,8 +5,8 @@ import { jsonDepthWithin, utf8Bytes } from '../../../shared/json.ts';
 const depthOf = (value: unknown): number =>
   typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0;
 
-/** Any code point. The library's own unit for it takes seconds to set up on a busy machine. */
-const units = fc.array(fc.integer({ min: 0, max: 0x10ffff }), { maxLength: 40 }).map((codes) => String.fromCodePoint(...codes));
+/** Any UTF-16, lone surrogates too. The library's own unit for it takes seconds to set up on a busy machine. */
+const units = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 40 }).map((codes) => String.fromCharCode(...codes));
 
 describe('json', () => {
   it('utf8Bytes equals the encoder', () => {

@@ -132,6 +132,52 @@ describe('RegionEntry', () => {
   });
 
   // CONTRACT says 500 ms; a loaded test machine gets more, and the benchmarks watch the figure.
+  it('says why a task waits with the agents of all shards, and what an allocation would find', async () => {
+    const caller = newCaller();
+    await region.putPool(caller, 'coder', { minAgents: 0, maxAgents: 40, priority: 5, shards: 4 });
+    const agents = values<AgentView>(
+      await region.execute(
+        caller,
+        'coder',
+        null,
+        many(8, () => register()),
+      ),
+    );
+    const [task] = values<TaskView>(await region.execute(caller, 'coder', null, [submit()]));
+    const why = await region.whyTask(caller, task?.id ?? '');
+    expect(why).toMatchObject({
+      ok: true,
+      value: {
+        agents: 8,
+        eligible: 0,
+        needed: 1,
+        matching: 8,
+        fitting: 0,
+        failed: [{ predicate: 'connected', agents: 8 }],
+        position: 0,
+        waitsFor: { for: 'agent' },
+      },
+    });
+    const ids = new Set(agents.map((agent) => agent.id));
+    const near = why.ok ? (why.value.nearMisses ?? []) : [];
+    expect(near.filter((miss) => ids.has(miss.agentId))).toHaveLength(5);
+    const { command } = allocate();
+    if (command.type !== 'allocate') throw new Error('no allocation');
+    const found = await region.explain(caller, 'coder', { ...command.spec, count: 3 });
+    expect(found).toMatchObject({ ok: true, value: { agents: 8, eligible: 8, needed: 3 } });
+    expect(found.ok && found.value.detail).toMatch(/all 3 of a gang come from one of the 4 shards, and none has more than 2/);
+    expect(
+      (
+        await region.execute(
+          caller,
+          'coder',
+          null,
+          many(8, () => allocate()),
+        )
+      ).every((reply) => reply.ok),
+    ).toBe(true);
+  });
+
   it('shows an acknowledged change in the status soon', async () => {
     const caller = newCaller();
     await region.execute(

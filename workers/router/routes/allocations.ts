@@ -91,7 +91,11 @@ export const ALLOCATION_ENDPOINTS = [
 
   endpoint({
     name: 'explainAllocation',
-    doc: { summary: 'Say what an allocation would find, and change nothing', responses: { 200: WhySchema } },
+    doc: {
+      summary: 'Say what an allocation would find, and change nothing',
+      description: 'The answer that a refusal carries as `why`, by the code that chooses; over all regions it may go to.',
+      responses: { 200: WhySchema },
+    },
     body: AllocateSchema,
     async handle(context, { body }) {
       const spec = specOf(body);
@@ -155,8 +159,9 @@ function mergeExplanations(answers: readonly Result<Why, FleetError>[], count: n
   const whys = answers.flatMap((answer) => (answer.ok ? [answer.value] : []));
   const why = whyAcrossRegions(whys);
   // An allocation ends in the first region that has room for it, or where its caller holds its quota.
-  const end = whys.find(({ limitedBy, eligible }) => limitedBy !== undefined || eligible >= count);
-  if (why !== undefined && end?.limitedBy !== undefined) return ok({ ...why, limitedBy: end.limitedBy, detail: end.detail });
+  const end = whys.find(({ limitedBy, eligible }) => limitedBy?.scope === 'caller' || eligible >= count);
+  if (why !== undefined && end?.limitedBy?.scope === 'caller')
+    return ok({ ...why, limitedBy: end.limitedBy, detail: end.detail });
   if (why !== undefined) return ok(why);
   const errors = answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
   const error = errors.find(({ kind }) => kind !== 'pool_not_found') ?? errors[0];

@@ -89,7 +89,12 @@ export const TASK_ENDPOINTS = [
 
   endpoint({
     name: 'whyTask',
-    doc: { summary: 'Say why a task waits', responses: { 200: WhySchema } },
+    doc: {
+      summary: 'Say why a task waits',
+      description:
+        'What comes first (`waitsFor`), how many agents fail each predicate, the agents that come nearest, the place among what could go to the same agents, and when it should start; what is not known is left out.',
+      responses: { 200: WhySchema },
+    },
     id: 'task',
     handle: async (context, { id }) =>
       show(

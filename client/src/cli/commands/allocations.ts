@@ -2,9 +2,9 @@ import { Command, Option } from 'commander';
 import { STRATEGIES } from '../../../../shared/schemas/allocations.ts';
 import type { AllocateInput, TaskResult } from '../../types.ts';
 import { contextOf } from '../context.ts';
-import { whyLines } from '../output.ts';
 import { durationMs, list, pair, wholeNumber } from '../parse.ts';
 import { type ResidencyOptions, residencyOf, withResidency } from '../residency.ts';
+import { whyText } from '../why.ts';
 
 interface AllocateOptions extends ResidencyOptions {
   readonly capability?: string[];
@@ -49,7 +49,7 @@ export function allocateCommand(): Command {
       };
       if (options.explain) {
         const why = await fleet.explainAllocation(input);
-        return output.show(why, () => whyLines(why).join('\n'));
+        return output.show(why, () => whyText(why, output));
       }
       const held = await fleet.allocateAgent(input, { idempotencyKey: options.idempotencyKey });
       output.show(held, () =>

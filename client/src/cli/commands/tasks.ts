@@ -2,9 +2,10 @@ import { Command, Option } from 'commander';
 import { TASK_STATUSES, type TaskStatus } from '../../../../shared/schemas/tasks.ts';
 import type { Task } from '../../types.ts';
 import { contextOf } from '../context.ts';
-import { type Output, ago, clean, whyLines } from '../output.ts';
+import { type Output, ago, clean } from '../output.ts';
 import { wholeNumber } from '../parse.ts';
 import { take } from '../take.ts';
+import { whyText } from '../why.ts';
 
 interface ListOptions {
   readonly pool?: string;
@@ -35,14 +36,7 @@ export function taskCommand(): Command {
       const { fleet, output } = contextOf(command);
       showTask(await fleet.getTask(id), output);
     });
-  task
-    .command('why <id>')
-    .description('why it waits')
-    .action(async (id: string, _: unknown, command: Command) => {
-      const { fleet, output } = contextOf(command);
-      const why = await fleet.whyTask(id);
-      output.show(why, () => whyLines(why).join('\n'));
-    });
+  task.addCommand(whyCommand());
   task
     .command('cancel <id>')
     .description('cancel it; a running agent is told and given a moment')
@@ -59,6 +53,18 @@ export function taskCommand(): Command {
       output.show(replayed, () => replayed.id);
     });
   return task;
+}
+
+/** Also a command of its own: it is what one asks most. */
+export function whyCommand(): Command {
+  return new Command('why')
+    .description('why a task waits, and when it should start')
+    .argument('<id>')
+    .action(async (id: string, _: unknown, command: Command) => {
+      const { fleet, output } = contextOf(command);
+      const why = await fleet.whyTask(id);
+      output.show(why, () => whyText(why, output));
+    });
 }
 
 /** One task for a reader, result last and whole. */

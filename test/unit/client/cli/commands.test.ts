@@ -432,7 +432,7 @@ describe('the others', () => {
         : { body: taskBody('tsk.1', 'cancelled', { progress: { at: 7 } }) },
     );
     expect((await fleet(['task', 'show', 'tsk.1'])).stdout).toMatch(/status +cancelled\n.*progress +{"at":7}/s);
-    expect((await fleet(['task', 'why', 'tsk.1'])).stdout).toBe('Busy.\nagents 1, eligible 0, position 3\n');
+    expect((await fleet(['task', 'why', 'tsk.1'])).stdout).toBe('Busy.\n\nposition  3\nagents    1 in the pool, 0 free for it\n');
     expect((await fleet(['task', 'cancel', 'tsk.1'])).code).toBe(0);
     expect((await fleet(['task', 'replay', 'tsk.1'])).stdout).toBe('tsk.1\n');
     expect(fake.seen.map(({ method, path: at }) => `${method} ${at}`)).toEqual([
@@ -441,6 +441,43 @@ describe('the others', () => {
       'DELETE /v1/tasks/tsk.1',
       'POST /v1/tasks/tsk.1/replay',
     ]);
+  });
+
+  test('why, and allocate --explain, show what stands in the way as tables', async () => {
+    const why = {
+      agents: 3,
+      eligible: 0,
+      needed: 1,
+      matching: 2,
+      fitting: 1,
+      failed: [{ predicate: 'freeSlots', agents: 2 }],
+      nearMisses: [{ agentId: 'agt.1', failed: [{ predicate: 'freeSlots', detail: 'full until then' }] }],
+      position: 2,
+      estimatedStartAtMs: Date.UTC(2026, 0, 5),
+      limitedBy: { scope: 'pool', limit: 3, inUse: 3 },
+      waitsFor: { for: 'agent', untilMs: Date.UTC(2026, 0, 6) },
+      detail: 'All are taken.',
+    };
+    answer(() => ({ body: why }));
+    const text = `All are taken.
+
+position      2
+starts about  2026-01-05T00:00:00.000Z
+waits for     agent
+until         2026-01-06T00:00:00.000Z
+limited by    pool (3 of 3)
+agents        3 in the pool, 2 with what is asked for, 1 ready for it, 0 free for it, 1 needed
+
+fails      agents
+freeSlots       2
+
+nearest  because
+agt.1    full until then
+`;
+    expect((await fleet(['why', 'tsk.1'])).stdout).toBe(text);
+    expect((await fleet(['allocate', 'coder', '--explain'])).stdout).toBe(text);
+    expect(JSON.parse((await fleet(['why', 'tsk.1', '-o', 'json'])).stdout)).toEqual(why);
+    expect(fake.seen.map(({ method, path: at }) => `${method} ${at}`)).toContain('POST /v1/allocations/explain');
   });
 
   test('scale, pools set, token create and revoke', async () => {
