@@ -1,6 +1,7 @@
 import { SealedError } from './errors.ts';
-import { PAGE_BYTES, type Pager } from './pager.ts';
+import type { Pager } from './pager.ts';
 import type { SqlJs, SqlJsDatabase, SqlJsStatement, SqlJsValue } from './sql-js.ts';
+import { PAGE_BYTES, RESERVED_BYTES } from './squeeze.ts';
 import { isPlainlySingle, kindOf, type StatementKind, trimStart } from './statements.ts';
 import type { SealedCursor, SqlValue } from './types.ts';
 
@@ -247,12 +248,19 @@ function toRow(names: readonly string[], values: readonly SqlJsValue[]): Row {
   return row;
 }
 
-/** The first page of an empty database: the file system takes our pager only for a file that is not empty. */
+/**
+ * The first page of an empty database: the file system takes our pager only for a file that is not empty. The
+ * number of bytes that each page leaves unused can be set nowhere but in its header.
+ */
 export function firstImage(engine: SqlJs): Uint8Array {
   const db = new engine.Database();
   try {
     db.run(`PRAGMA page_size=${PAGE_BYTES}; PRAGMA application_id=${APPLICATION_ID}`);
-    return db.export();
+    const page = db.export();
+    // File header: bytes reserved per page. B-tree header behind it: where the cells of this empty page begin.
+    page[20] = RESERVED_BYTES;
+    new DataView(page.buffer, page.byteOffset).setUint16(105, PAGE_BYTES - RESERVED_BYTES);
+    return page;
   } finally {
     db.close();
   }

@@ -1,6 +1,9 @@
 import { SealedError } from './errors.ts';
 import type { HostSql } from './types.ts';
 
+/** Rows of one statement; two bindings each, of the hundred that the platform allows. */
+const ROWS_MAX = 16;
+
 export interface StoredPage {
   readonly no: number;
   readonly box: Uint8Array;
@@ -16,7 +19,8 @@ export interface StoredPage {
  */
 export class PageStore {
   readonly #sql: HostSql;
-  readonly #queries = new Map<number, { readonly read: string; readonly write: string }>();
+  /** By set and number of rows. */
+  readonly #upserts = new Map<number, string[]>();
 
   constructor(sql: HostSql) {
     this.#sql = sql;
@@ -81,12 +85,20 @@ export class PageStore {
   }
 
   readPage(set: number, no: number): Uint8Array | null {
-    const [row] = this.#sql.exec<{ box: ArrayBuffer }>(this.#of(set).read, no).toArray();
+    const [row] = this.#sql.exec<{ box: ArrayBuffer }>(`SELECT box FROM ${tableOf(set)} WHERE no = ?`, no).toArray();
     return row === undefined ? null : new Uint8Array(row.box);
   }
 
-  writePage(set: number, no: number, box: Uint8Array<ArrayBuffer>): void {
-    this.#sql.exec(this.#of(set).write, no, box.buffer);
+  /** Several pages in one statement: each call into the platform costs as much as the write of a page. */
+  writePages(set: number, pages: Iterable<readonly [no: number, box: Uint8Array<ArrayBuffer>]>): void {
+    let row: (number | ArrayBuffer)[] = [];
+    for (const [no, box] of pages) {
+      row.push(no, box.buffer);
+      if (row.length < 2 * ROWS_MAX) continue;
+      this.#sql.exec(this.#writing(set, ROWS_MAX), ...row);
+      row = [];
+    }
+    if (row.length > 0) this.#sql.exec(this.#writing(set, row.length / 2), ...row);
   }
 
   /** Up to `limit` pages from `fromNo` on, in order. */
@@ -108,17 +120,11 @@ export class PageStore {
     return this.#sql.exec(`SELECT 1 AS n FROM ${table} LIMIT 1`).toArray().length > 0;
   }
 
-  #of(set: number): { readonly read: string; readonly write: string } {
-    let queries = this.#queries.get(set);
-    if (queries === undefined) {
-      const table = tableOf(set);
-      queries = {
-        read: `SELECT box FROM ${table} WHERE no = ?`,
-        write: `INSERT INTO ${table} (no, box) VALUES (?, ?) ON CONFLICT (no) DO UPDATE SET box = excluded.box`,
-      };
-      this.#queries.set(set, queries);
-    }
-    return queries;
+  #writing(set: number, rows: number): string {
+    let texts = this.#upserts.get(set);
+    if (texts === undefined) this.#upserts.set(set, (texts = []));
+    return (texts[rows] ??=
+      `INSERT INTO ${tableOf(set)} (no, box) VALUES ${'(?, ?), '.repeat(rows - 1)}(?, ?) ON CONFLICT (no) DO UPDATE SET box = excluded.box`);
   }
 }
 

@@ -3,9 +3,7 @@ import type { Ledger } from './ledger.ts';
 import type { PageCipher } from './page-cipher.ts';
 import type { PageStore } from './page-store.ts';
 import type { FileContents, FileImage } from './sql-js.ts';
-import { squeeze, unsqueeze } from './squeeze.ts';
-
-export const PAGE_BYTES = 4_096;
+import { PAGE_BYTES, squeeze, unsqueeze } from './squeeze.ts';
 
 /**
  * The error sql.js's file system turns into an I/O error of SQLite, which then unwinds in order; any other error would tear
@@ -26,10 +24,11 @@ export class Pager implements FileContents {
   readonly #cipher: PageCipher;
   readonly #ledger: Ledger;
   readonly #set: number;
-  /** Pages written since the last flush; they are read from here. */
-  readonly #pending = new Map<number, Uint8Array>();
-  /** Reads are copied out by the caller at once, so one buffer serves them all. */
+  /** Pages written since the last flush, sealed already: the engine's own cache has them in clear and hardly asks again. */
+  readonly #pending = new Map<number, Uint8Array<ArrayBuffer>>();
+  /** Reads are copied out by the caller at once, and writes sealed at once, so one buffer serves each. */
   readonly #scratch = new Uint8Array(PAGE_BYTES);
+  readonly #squeezed = new Uint8Array(PAGE_BYTES);
   #fault: SealedError | null = null;
   #detached = false;
   reads = 0;
@@ -72,15 +71,22 @@ export class Pager implements FileContents {
     const end = start + to - from;
     // A truncated file is copied into an array, and VACUUM or a rollback after a spill truncate.
     if (end > PAGE_BYTES || to <= from) this.#detach('the file was truncated or copied');
-    const page = this.#pending.get(no) ?? this.#read(no);
+    const page = this.#read(no);
     return end - start === PAGE_BYTES ? page : page.subarray(start, end);
   }
 
   set(bytes: Uint8Array | Int8Array, position: number): void {
     const no = position / PAGE_BYTES;
     if (bytes.length !== PAGE_BYTES || !Number.isInteger(no)) this.#detach('a write is not one whole page');
-    // The engine hands out a view of its memory, as signed bytes.
-    this.#pending.set(no, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length).slice());
+    try {
+      this.#ledger.spend(1);
+      // The engine hands out a view of its memory, as signed bytes.
+      const page = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      const kept = squeeze(page, no, this.#squeezed);
+      this.#pending.set(no, this.#cipher.seal({ kind: 'page', set: this.#set, no }, this.#ledger.header.keyId, kept));
+    } catch (error) {
+      this.#fail(error, no);
+    }
   }
 
   get hasPending(): boolean {
@@ -100,13 +106,8 @@ export class Pager implements FileContents {
 
   /** Inside the host's transaction: every page written since the last flush goes to storage, sealed. */
   flush(): void {
-    this.#ledger.spend(this.#pending.size);
-    const { keyId } = this.#ledger.header;
-    for (const [no, page] of this.#pending) {
-      const box = this.#cipher.seal({ kind: 'page', set: this.#set, no }, keyId, squeeze(page, no));
-      this.#store.writePage(this.#set, no, box);
-      if (this.#set === this.#ledger.header.set) this.#ledger.reserve(no);
-    }
+    this.#store.writePages(this.#set, this.#pending);
+    if (this.#set === this.#ledger.header.set) for (const no of this.#pending.keys()) this.#ledger.reserve(no);
     this.writes += this.#pending.size;
     this.#pending.clear();
     this.#ledger.save();
@@ -114,13 +115,13 @@ export class Pager implements FileContents {
 
   /** One page in clear; for export. The buffer is used again by the next read. */
   page(no: number): Uint8Array {
-    return this.#pending.get(no) ?? this.#read(no);
+    return this.#read(no);
   }
 
   #read(no: number): Uint8Array {
     this.reads += 1;
     try {
-      const box = this.#store.readPage(this.#set, no);
+      const box = this.#pending.get(no) ?? this.#store.readPage(this.#set, no);
       if (box === null) throw new SealedError('tampered', `page ${no} of set ${this.#set} is missing`, { page: no });
       const plain = this.#cipher.open({ kind: 'page', set: this.#set, no }, box);
       if (!unsqueeze(plain, this.#scratch)) {
@@ -128,12 +129,14 @@ export class Pager implements FileContents {
       }
       return this.#scratch;
     } catch (error) {
-      this.#fault =
-        error instanceof SealedError
-          ? error
-          : new SealedError('escaped', `page ${no} could not be read`, { page: no, cause: error });
-      throw IO_ERROR;
+      return this.#fail(error, no);
     }
+  }
+
+  #fail(error: unknown, no: number): never {
+    const known = error instanceof SealedError;
+    this.#fault = known ? error : new SealedError('escaped', `page ${no} could not be moved`, { page: no, cause: error });
+    throw IO_ERROR;
   }
 
   #detach(what: string): never {

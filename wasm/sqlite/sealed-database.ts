@@ -4,9 +4,10 @@ import { makeRoom, nextUse, type OpenEngine, register, unregister } from './isol
 import type { KeyProvider } from './keys/key-provider.ts';
 import { Ledger } from './ledger.ts';
 import { PageCipher } from './page-cipher.ts';
-import { PAGE_BYTES, Pager } from './pager.ts';
+import { Pager } from './pager.ts';
 import { PageStore } from './page-store.ts';
 import type { SqlJs } from './sql-js.ts';
+import { PAGE_BYTES } from './squeeze.ts';
 import type { DatabaseIdentity, HostStorage, SealedCursor, SealedSql, SealedStats, SealedStorage } from './types.ts';
 
 /** SQLite's page cache of one database. It bounds what an open database holds in memory, whatever its size. */
