@@ -9,6 +9,7 @@ const BLANK = /^(?:[\s;]|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
 
 class Cursor<T> implements SqlCursor<T> {
   readonly #rows: T[];
+  #read = 0;
   readonly rowsWritten: number;
   constructor(rows: T[], rowsWritten: number) {
     this.#rows = rows;
@@ -16,6 +17,10 @@ class Cursor<T> implements SqlCursor<T> {
   }
   toArray(): T[] {
     return this.#rows;
+  }
+  next(): { done?: false; value: T } | { done: true; value?: undefined } {
+    const row = this.#rows[this.#read++];
+    return row === undefined ? { done: true } : { value: row };
   }
   one(): T {
     const [row] = this.#rows;

@@ -1,6 +1,5 @@
 import { SealedError } from './errors.ts';
-import type { Pager } from './pager.ts';
-import type { SqlJs, SqlJsDatabase, SqlJsStatement, SqlJsValue } from './sql-js.ts';
+import type { FileImage, SqlJs, SqlJsDatabase, SqlJsStatement, SqlJsValue } from './sql-js.ts';
 import { PAGE_BYTES, RESERVED_BYTES } from './squeeze.ts';
 import { isPlainlySingle, kindOf, type StatementKind, trimStart } from './statements.ts';
 import type { SealedCursor, SqlValue } from './types.ts';
@@ -19,13 +18,37 @@ const PRAGMAS = [
   'PRAGMA synchronous=OFF',
   'PRAGMA temp_store=MEMORY',
   'PRAGMA cache_spill=OFF',
-  'PRAGMA foreign_keys=ON',
   'PRAGMA secure_delete=ON',
   'PRAGMA trusted_schema=OFF',
 ].join(';');
 
+const EXACT = { useBigInt: true } as const;
+
+/** A value as the engine has it; an integer beyond 2^53 is a `bigint`. */
+export type Value = string | number | bigint | Uint8Array | null;
+
 export type Row = Record<string, SqlValue>;
 export type Binding = SqlValue | Uint8Array;
+
+/** Where the pages of a connection come from and go to. */
+export interface Pages {
+  image(pages: number): FileImage | Uint8Array;
+  /** Whether pages were written since the last flush. */
+  readonly hasPending: boolean;
+  /** Whether the engine was found to read or write elsewhere. */
+  readonly detached: boolean;
+  /** The reason behind an I/O error of SQLite, once. */
+  takeFault(): SealedError | null;
+}
+
+export interface ConnectionOptions {
+  readonly engine: SqlJs;
+  readonly pager: Pages;
+  readonly pages: number;
+  readonly cacheBytes: number;
+  /** Off where rows are copied in an order of their own. Default: on. */
+  readonly foreignKeys?: boolean;
+}
 
 interface Prepared {
   readonly statement: SqlJsStatement;
@@ -36,21 +59,22 @@ interface Prepared {
 
 /** One SQLite connection over one pager: statements, kept prepared, and what they changed. */
 export class Connection {
-  readonly pager: Pager;
+  readonly #pager: Pages;
   readonly #db: SqlJsDatabase;
   readonly #prepared = new Map<string, Prepared>();
   /** Whether rows, and whether tables, were changed since `begin`. */
   #rowsChanged = false;
   #schemaBefore: number | null = null;
 
-  constructor(options: { readonly engine: SqlJs; readonly pager: Pager; readonly pages: number; readonly cacheBytes: number }) {
-    this.pager = options.pager;
+  constructor(options: ConnectionOptions) {
+    this.#pager = options.pager;
     this.#db = new options.engine.Database(options.pager.image(options.pages));
     try {
       // The answer is what counts: SQLite refuses a mode by keeping another one.
       const mode = this.#scalar('PRAGMA journal_mode=MEMORY');
       if (mode !== 'memory') throw new SealedError('escaped', `the journal mode is ${String(mode)}`);
       this.#db.run(PRAGMAS);
+      this.#db.run(`PRAGMA foreign_keys=${options.foreignKeys === false ? 'OFF' : 'ON'}`);
       this.setCacheBytes(options.cacheBytes);
       // Reads the first page and the schema, so that damage shows here.
       this.#scalar('SELECT count(*) FROM sqlite_master');
@@ -68,6 +92,11 @@ export class Connection {
     return Number(this.#scalar('PRAGMA page_count'));
   }
 
+  /** Rises with every change of a table, index or trigger. */
+  get schemaVersion(): number {
+    return Number(this.#scalar('PRAGMA schema_version'));
+  }
+
   begin(): void {
     this.#rowsChanged = false;
     this.#schemaBefore = null;
@@ -77,9 +106,9 @@ export class Connection {
   /** Writes to the pager only; it is for the caller to flush that. */
   commit(): void {
     this.#run('COMMIT');
-    const schemaChanged = this.#schemaBefore !== null && this.#schemaVersion() !== this.#schemaBefore;
+    const schemaChanged = this.#schemaBefore !== null && this.schemaVersion !== this.#schemaBefore;
     if (schemaChanged) this.#forgetPrepared();
-    if (this.pager.detached || ((this.#rowsChanged || schemaChanged) && !this.pager.hasPending)) {
+    if (this.#pager.detached || ((this.#rowsChanged || schemaChanged) && !this.#pager.hasPending)) {
       throw new SealedError('escaped', 'a commit changed no page: the pager is out of use');
     }
   }
@@ -87,7 +116,19 @@ export class Connection {
   rollback(): void {
     this.#run('ROLLBACK');
     if (this.#schemaBefore !== null) this.#forgetPrepared();
-    if (this.pager.hasPending || this.pager.detached) throw new SealedError('escaped', 'pages were written before the commit');
+    if (this.#pager.hasPending || this.#pager.detached) throw new SealedError('escaped', 'pages were written before the commit');
+  }
+
+  /** `body` in a transaction of its own; what it throws undoes it. */
+  transaction(body: () => void): void {
+    this.begin();
+    try {
+      body();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    this.commit();
   }
 
   savepoint<T>(name: string, body: () => T): T {
@@ -121,6 +162,24 @@ export class Connection {
     }
   }
 
+  /** For copying: rows as lists, every integer exact. */
+  values(query: string, bindings: readonly Value[]): Value[][] {
+    try {
+      const { statement, kind } = this.#prepared.get(query) ?? this.#prepare(query);
+      const rows: Value[][] = [];
+      try {
+        if (bindings.length > 0) statement.bind(bindings);
+        while (statement.step()) rows.push(statement.get(null, EXACT).map(narrow));
+      } finally {
+        statement.reset();
+      }
+      if (kind === 'write' && this.#db.getRowsModified() > 0) this.#rowsChanged = true;
+      return rows;
+    } catch (error) {
+      throw this.#reason(error);
+    }
+  }
+
   close(): void {
     this.#forgetPrepared();
     try {
@@ -144,7 +203,7 @@ export class Connection {
 
   #execute<T extends Row>(prepared: Prepared, bindings: readonly Binding[]): SealedCursor<T> {
     const { statement, kind } = prepared;
-    if (kind === 'schema') this.#schemaBefore ??= this.#schemaVersion();
+    if (kind === 'schema') this.#schemaBefore ??= this.schemaVersion;
     const rows: Row[] = [];
     try {
       if (bindings.length > 0) statement.bind(bindings.map(toEngine));
@@ -177,10 +236,6 @@ export class Connection {
     return cursor;
   }
 
-  #schemaVersion(): number {
-    return Number(this.#scalar('PRAGMA schema_version'));
-  }
-
   #scalar(query: string): SqlJsValue | undefined {
     try {
       return this.#db.exec(query)[0]?.values[0]?.[0];
@@ -211,9 +266,13 @@ export class Connection {
 
   /** What the pager knows about an I/O error is better than SQLite's text for it. */
   #reason(error: unknown): unknown {
-    return this.pager.takeFault() ?? error;
+    return this.#pager.takeFault() ?? error;
   }
 }
+
+/** Integers that a double holds are bound as numbers, so that they keep their type where a column has none. */
+const narrow = (value: SqlJsValue | bigint): Value =>
+  typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 
 class Cursor<T> implements SealedCursor<T> {
   readonly #rows: T[];

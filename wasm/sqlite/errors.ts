@@ -5,6 +5,7 @@
  * - `forbidden`: a statement that could lead the engine past its pager, or a write where only reads are.
  * - `escaped`: a guard found the engine past its pager; the transaction is undone and the engine is opened anew.
  * - `too_large`: over a bound of this engine. `incompatible`: a file that is no database of this schema.
+ * - `changed`: something else was done meanwhile; try again.
  * - `nonces_spent`: a key has sealed as much as it may; rotation is overdue.
  */
 export type SealedErrorCode =
@@ -16,6 +17,7 @@ export type SealedErrorCode =
   | 'escaped'
   | 'too_large'
   | 'incompatible'
+  | 'changed'
   | 'nonces_spent';
 
 /** What the engine refuses. The message names pages and tables, never a key or a value. */

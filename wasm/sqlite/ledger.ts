@@ -37,9 +37,13 @@ export interface Rotation {
 }
 
 export interface Compaction {
-  /** The set that is being written. */
+  /** The set that is being written, and how many pages it has. */
   readonly set: number;
   readonly pages: number;
+  /** Of the source, with the triggers that log its changes. */
+  readonly schemaVersion: number;
+  /** Tables that are copied, in the order of their names; when all are, the log is worked off. */
+  readonly tablesCopied: number;
 }
 
 export interface RestorePoint {

@@ -1,3 +1,4 @@
+import type { Pages } from './connection.ts';
 import { SealedError } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 import type { PageCipher } from './page-cipher.ts';
@@ -19,7 +20,7 @@ const IO_ERROR = new Proxy(new Error('I/O error'), { get: (_, property) => (prop
  * What SQLite might do that does not belong into pages (truncate, copy, write elsewhere) makes the pager `detached`: the
  * engine must be dropped, and nothing of the transaction is stored.
  */
-export class Pager implements FileContents {
+export class Pager implements FileContents, Pages {
   readonly #store: PageStore;
   readonly #cipher: PageCipher;
   readonly #ledger: Ledger;

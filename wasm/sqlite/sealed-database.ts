@@ -1,13 +1,17 @@
+import { abandonCompaction, startCompaction } from './compaction.ts';
 import { type Binding, Connection, firstImage, type Row } from './connection.ts';
 import { SealedError } from './errors.ts';
+import type { Engine, Internals } from './internals.ts';
 import { makeRoom, nextUse, type OpenEngine, register, unregister } from './isolate.ts';
 import type { KeyProvider } from './keys/key-provider.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type RestorePoint } from './ledger.ts';
+import { maintain, maintenanceDueAtMs } from './maintenance.ts';
 import { PageCipher } from './page-cipher.ts';
 import { Pager } from './pager.ts';
 import { PageStore } from './page-store.ts';
-import type { SqlJs } from './sql-js.ts';
+import { ROTATION_PERIOD_MS, startRotation } from './rotation.ts';
 import { PAGE_BYTES } from './squeeze.ts';
+import { dropRestorePoint, EXPORT_BYTES_MAX, exportChunks, type FileReader, importFile, restore } from './transfer.ts';
 import type { DatabaseIdentity, HostStorage, SealedCursor, SealedSql, SealedStats, SealedStorage } from './types.ts';
 
 /** SQLite's page cache of one database. It bounds what an open database holds in memory, whatever its size. */
@@ -17,9 +21,22 @@ export interface SealedDatabaseOptions {
   readonly storage: HostStorage;
   readonly identity: DatabaseIdentity;
   readonly keys: KeyProvider;
-  readonly engine: () => Promise<SqlJs>;
+  /** `loadSqlJs` of `load-worker.ts` or `load-node.ts`. */
+  readonly engine: () => Promise<Internals['sqlJs']>;
   readonly cacheBytes?: number | undefined;
   readonly nowMs?: (() => number) | undefined;
+  /** How long a data key is used. Default: 90 days. */
+  readonly rotationPeriodMs?: number | undefined;
+}
+
+/** Where the keys of a database stand. */
+export interface KeyStatus {
+  readonly keyId: number;
+  readonly createdAtMs: number;
+  /** An upper bound of the boxes sealed under it. */
+  readonly seals: number;
+  /** Keys that are still needed for pages not yet sealed anew. */
+  readonly olderKeyIds: readonly number[];
 }
 
 /**
@@ -30,16 +47,12 @@ export interface SealedDatabaseOptions {
  * differ: after a failed commit, after a guard has found it past its pager. Storage is the truth, and the next call opens it.
  */
 export class SealedDatabase implements SealedStorage {
-  readonly #storage: HostStorage;
-  readonly #identity: DatabaseIdentity;
+  readonly #internals: Internals;
+  /** Tells databases of an isolate apart. */
   readonly #name: string;
-  readonly #keys: KeyProvider;
-  readonly #sqlJs: SqlJs;
   readonly #cacheBytes: number;
-  readonly #nowMs: () => number;
-  readonly #store: PageStore;
-  readonly #cipher: PageCipher;
-  #engine: Engine | null = null;
+  readonly #rotationPeriodMs: number;
+  #engine: LiveEngine | null = null;
   #depth = 0;
   /** A fault inside the running transaction: it must not be committed. */
   #poison: unknown = null;
@@ -49,16 +62,22 @@ export class SealedDatabase implements SealedStorage {
 
   readonly sql: SealedSql;
 
-  private constructor(options: SealedDatabaseOptions, sqlJs: SqlJs) {
-    this.#storage = options.storage;
-    this.#identity = options.identity;
-    this.#name = JSON.stringify([options.identity.region, options.identity.fleet, options.identity.database]);
-    this.#keys = options.keys;
-    this.#sqlJs = sqlJs;
+  private constructor(options: SealedDatabaseOptions, sqlJs: Internals['sqlJs']) {
+    const { storage, identity, keys } = options;
+    this.#name = JSON.stringify([identity.region, identity.fleet, identity.database]);
     this.#cacheBytes = options.cacheBytes ?? CACHE_BYTES;
-    this.#nowMs = options.nowMs ?? Date.now;
-    this.#store = new PageStore(options.storage.sql);
-    this.#cipher = new PageCipher(options.identity);
+    this.#rotationPeriodMs = options.rotationPeriodMs ?? ROTATION_PERIOD_MS;
+    this.#internals = {
+      storage,
+      identity,
+      keys,
+      sqlJs,
+      store: new PageStore(storage.sql),
+      cipher: new PageCipher(identity),
+      nowMs: options.nowMs ?? Date.now,
+      engine: () => this.#use(),
+      step: (body) => this.#step(body),
+    };
     const database = this;
     this.sql = {
       exec: (query, ...bindings) => this.#exec(query, bindings),
@@ -71,7 +90,7 @@ export class SealedDatabase implements SealedStorage {
   /** Opens the database of this storage, or makes it. Call it before anything else may run in the object. */
   static async open(options: SealedDatabaseOptions): Promise<SealedDatabase> {
     const database = new SealedDatabase(options, await options.engine());
-    await (database.#store.exists ? database.#loadKeys() : database.#create());
+    await (database.#internals.store.exists ? database.#loadKeys() : database.#create());
     database.#open();
     return database;
   }
@@ -81,7 +100,8 @@ export class SealedDatabase implements SealedStorage {
   }
 
   transactionSync<T>(closure: () => T): T {
-    const { connection } = this.#use();
+    const engine = this.#use();
+    const { connection } = engine;
     if (this.#depth > 0) return this.#nested(connection, closure);
     this.#guarded(() => connection.begin());
     this.#depth = 1;
@@ -96,12 +116,12 @@ export class SealedDatabase implements SealedStorage {
       throw error;
     }
     this.#depth = 0;
-    this.#commit(connection);
+    this.#commit(engine);
     return value;
   }
 
   sync(): Promise<void> {
-    return this.#storage.sync();
+    return this.#internals.storage.sync();
   }
 
   stats(): SealedStats {
@@ -113,6 +133,83 @@ export class SealedDatabase implements SealedStorage {
       opens: this.#opens,
       commits: this.#commits,
     };
+  }
+
+  get keyStatus(): KeyStatus {
+    const { current, header } = this.#use().ledger;
+    const { id: keyId, createdAtMs, seals } = current;
+    return { keyId, createdAtMs, seals, olderKeyIds: header.keys.filter(({ id }) => id !== keyId).map(({ id }) => id) };
+  }
+
+  /** When `maintain` wants to be called, by the object's alarm. */
+  get maintenanceDueAtMs(): number {
+    return maintenanceDueAtMs(this.#internals, this.#rotationPeriodMs);
+  }
+
+  /**
+   * One bounded step (some ten milliseconds) of rotation, compaction or clearing up; starts a rotation that is due. Answers
+   * when it wants to be called next. Throws what stopped it; the database is served all the same.
+   */
+  async maintain(): Promise<number> {
+    await maintain(this.#internals, this.#rotationPeriodMs);
+    return this.maintenanceDueAtMs;
+  }
+
+  /** A new key now; `maintain` moves the pages. False while an earlier rotation has not ended. */
+  startRotation(): Promise<boolean> {
+    return startRotation(this.#internals);
+  }
+
+  /** Starts to write the rows into a fresh page set; `maintain` goes on with it. False while an earlier one has not ended. */
+  startCompaction(): boolean {
+    return startCompaction(this.#internals);
+  }
+
+  /** The database as a standard SQLite file, in clear. Throws `too_large` over `EXPORT_BYTES_MAX`. */
+  exportFile(): Uint8Array<ArrayBuffer> {
+    const size = this.databaseSize;
+    if (size > EXPORT_BYTES_MAX) throw new SealedError('too_large', `a database of ${size} bytes leaves in chunks only`);
+    const file = new Uint8Array(size);
+    let at = 0;
+    for (const chunk of this.exportChunks()) {
+      file.set(chunk, at);
+      at += chunk.length;
+    }
+    return file;
+  }
+
+  /** The same file in pieces. Between them the object may serve, but a write ends it with `changed`. */
+  exportChunks(): Iterable<Uint8Array<ArrayBuffer>> {
+    // Its log and triggers would be in the file.
+    abandonCompaction(this.#internals);
+    return exportChunks(this.#internals, () => this.#commits);
+  }
+
+  /**
+   * Replaces all rows by those of a standard SQLite file with exactly this database's schema. The state before stays as a
+   * restore point, whose id is answered. `accept` may read the file and throw what speaks against it.
+   */
+  importFile(file: Uint8Array, accept: (read: FileReader) => void = () => undefined): number {
+    return importFile(this.#internals, file, accept);
+  }
+
+  get restorePoints(): readonly RestorePoint[] {
+    return this.#use().ledger.header.restorePoints;
+  }
+
+  /** Goes back to a restore point; what is replaced becomes one, whose id is answered. */
+  restore(id: number): number {
+    return restore(this.#internals, id);
+  }
+
+  dropRestorePoint(id: number): void {
+    dropRestorePoint(this.#internals, id);
+  }
+
+  /** Destroys keys and pages. The database is closed; opening it again makes an empty one. */
+  erase(): void {
+    this.close();
+    this.#internals.storage.transactionSync(() => this.#internals.store.destroy());
   }
 
   /** Gives its memory back. A later call is an error. */
@@ -157,7 +254,7 @@ export class SealedDatabase implements SealedStorage {
     }
   }
 
-  #commit(connection: Connection): void {
+  #commit({ connection, pager }: Engine): void {
     try {
       connection.commit();
     } catch (error) {
@@ -165,9 +262,9 @@ export class SealedDatabase implements SealedStorage {
       this.#rollback(connection);
       throw error;
     }
-    if (!connection.pager.hasPending) return;
+    if (!pager.hasPending) return;
     try {
-      this.#storage.transactionSync(() => connection.pager.flush());
+      this.#internals.storage.transactionSync(() => pager.flush());
     } catch (error) {
       // The storage is rolled back, the engine has committed: they differ.
       this.#drop();
@@ -190,21 +287,39 @@ export class SealedDatabase implements SealedStorage {
     else this.#drop();
   }
 
-  #use(): Engine {
+  /** Maintenance: a host transaction of its own, after which a changed page set is opened anew. */
+  #step<T>(body: (engine: Engine) => T): T {
+    if (this.#depth > 0) throw new Error('maintenance inside a transaction');
+    const engine = this.#use();
+    const { set } = engine.ledger.header;
+    try {
+      const value = this.#internals.storage.transactionSync(() => body(engine));
+      this.#commits += 1;
+      if (engine.ledger.header.set !== set) this.#drop();
+      return value;
+    } catch (error) {
+      // What is in memory may have run ahead of the storage, which is rolled back.
+      this.#drop();
+      throw error;
+    }
+  }
+
+  #use(): LiveEngine {
     const engine = this.#engine ?? this.#open();
     engine.usedAt = nextUse();
     return engine;
   }
 
-  #open(): Engine {
+  #open(): LiveEngine {
     if (this.#closed) throw new Error('the database was closed');
     makeRoom(this.#name);
-    const ledger = Ledger.read({ store: this.#store, cipher: this.#cipher, region: this.#identity.region });
+    const { store, cipher, identity, sqlJs } = this.#internals;
+    const ledger = Ledger.read({ store, cipher, region: identity.region });
     const { set, pages } = ledger.header;
-    const pager = new Pager({ store: this.#store, cipher: this.#cipher, ledger, set });
-    const connection = new Connection({ engine: this.#sqlJs, pager, pages, cacheBytes: this.#cacheBytes });
+    const pager = new Pager({ store, cipher, ledger, set });
+    const connection = new Connection({ engine: sqlJs, pager, pages, cacheBytes: this.#cacheBytes });
     const database = this;
-    const engine: Engine = {
+    const engine: LiveEngine = {
       connection,
       pager,
       ledger,
@@ -231,41 +346,33 @@ export class SealedDatabase implements SealedStorage {
   }
 
   async #loadKeys(): Promise<void> {
-    const { region } = this.#store.readHeader();
-    if (region !== this.#identity.region) {
-      throw new SealedError('wrong_region', `this storage belongs to ${region}, not to ${this.#identity.region}`);
+    const { store, cipher, identity, keys } = this.#internals;
+    const { region } = store.readHeader();
+    if (region !== identity.region) {
+      throw new SealedError('wrong_region', `this storage belongs to ${region}, not to ${identity.region}`);
     }
-    for (const { id, wrapped } of this.#store.wrappedKeys()) {
-      this.#cipher.addKey(id, await this.#keys.unwrap(this.#identity, wrapped));
-    }
+    for (const { id, wrapped } of store.wrappedKeys()) cipher.addKey(id, await keys.unwrap(identity, wrapped));
   }
 
   async #create(): Promise<void> {
+    const { storage, store, cipher, identity, sqlJs, keys, nowMs } = this.#internals;
     const keyId = 1;
-    const key = await this.#keys.generate(this.#identity);
-    this.#cipher.addKey(keyId, key.plain);
-    this.#storage.transactionSync(() => {
-      this.#store.create();
-      this.#store.addWrappedKey(keyId, key.wrapped);
-      this.#store.createSet(1);
-      const { region } = this.#identity;
-      const ledger = Ledger.create({ store: this.#store, cipher: this.#cipher, region, keyId, nowMs: this.#nowMs() });
-      const pager = new Pager({ store: this.#store, cipher: this.#cipher, ledger, set: 1 });
-      writeImage(pager, firstImage(this.#sqlJs));
+    const key = await keys.generate(identity);
+    cipher.addKey(keyId, key.plain);
+    storage.transactionSync(() => {
+      store.create();
+      store.addWrappedKey(keyId, key.wrapped);
+      store.createSet(1);
+      const ledger = Ledger.create({ store, cipher, region: identity.region, keyId, nowMs: nowMs() });
+      const pager = new Pager({ store, cipher, ledger, set: 1 });
+      pager.set(firstImage(sqlJs), 0);
       pager.flush();
     });
   }
 }
 
-interface Engine extends OpenEngine {
-  readonly connection: Connection;
-  readonly pager: Pager;
-  readonly ledger: Ledger;
+interface LiveEngine extends Engine, OpenEngine {
   usedAt: number;
-}
-
-function writeImage(pager: Pager, image: Uint8Array): void {
-  for (let at = 0; at < image.length; at += PAGE_BYTES) pager.set(image.subarray(at, at + PAGE_BYTES), at);
 }
 
 /** What makes engine and storage doubtful, as opposed to a mistake in a statement. */

@@ -17,9 +17,10 @@ export interface SqlJsDatabase {
 export type SqlJsValue = string | number | Uint8Array<ArrayBuffer> | null;
 
 export interface SqlJsStatement {
-  bind(values: readonly (string | number | Uint8Array | null)[]): boolean;
+  bind(values: readonly (string | number | bigint | Uint8Array | null)[]): boolean;
   step(): boolean;
   get(): SqlJsValue[];
+  get(parameters: null, settings: { readonly useBigInt: true }): (SqlJsValue | bigint)[];
   getColumnNames(): string[];
   reset(): void;
   free(): void;

@@ -48,7 +48,12 @@ export interface HostStorage {
 }
 
 export interface HostSql {
-  exec<T extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): { toArray(): T[]; one(): T };
+  exec<T extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): HostCursor<T>;
+}
+
+export interface HostCursor<T> {
+  toArray(): T[];
+  next(): { readonly done?: false; readonly value: T } | { readonly done: true; readonly value?: undefined };
 }
 
 /** Where a database belongs. All of it is bound into its keys and into every page: a page opens nowhere else. */
