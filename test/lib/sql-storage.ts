@@ -1,9 +1,10 @@
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import type { SqlCursor, SqlDatabase } from '../../durable-objects/lib/sql.ts';
 
 /** The platform's limits, kept here so that a test fails where production would (local workerd accepts a 5 MB row). */
 const BOUND_PARAMETERS_MAX = 100;
 const VALUE_BYTES_MAX = 2_000_000;
+const STATEMENTS_MAX = 100;
 /** Blanks and comments before a statement: SQLite makes no statement of them. */
 const BLANK = /^(?:[\s;]|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
 
@@ -35,6 +36,7 @@ class Cursor<T> implements SqlCursor<T> {
  */
 export class NodeSql implements SqlDatabase {
   readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
   constructor(db: DatabaseSync) {
     this.#db = db;
   }
@@ -52,7 +54,7 @@ export class NodeSql implements SqlDatabase {
     let rest = query.replace(BLANK, '');
     let rows: T[] = [];
     while (rest !== '') {
-      const statement = this.#db.prepare(rest);
+      const statement = this.#prepare(rest);
       const next = rest.slice(statement.sourceSQL.length).replace(BLANK, '');
       rows = statement.all(...(next === '' ? bindings.map(toNode) : [])).map((row) => fromNode(row) as T);
       rest = next;
@@ -61,7 +63,17 @@ export class NodeSql implements SqlDatabase {
   }
 
   #totalChanges(): number {
-    return Number(this.#db.prepare('SELECT total_changes() AS n').get()?.['n']);
+    return Number(this.#prepare('SELECT total_changes() AS n').get()?.['n']);
+  }
+
+  /** The platform keeps prepared statements, too. */
+  #prepare(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (statement === undefined) {
+      if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear();
+      this.#statements.set(text, (statement = this.#db.prepare(text)));
+    }
+    return statement;
   }
 }
 

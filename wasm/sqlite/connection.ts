@@ -12,6 +12,7 @@ const STATEMENTS_MAX = 256;
  * touches no page; with it on, a large rollback truncates the file and later commits reach no storage. `journal_mode=MEMORY`:
  * a rollback is possible without a file, which `OFF` does not give and `WAL` would keep elsewhere. `EXCLUSIVE`: the first page
  * is not written and the cache not checked again at each transaction. `secure_delete`: freed bytes are zeros.
+ * `recursive_triggers`: a row that REPLACE removes fires its triggers, which the log of a compaction needs.
  */
 const PRAGMAS = [
   'PRAGMA locking_mode=EXCLUSIVE',
@@ -20,11 +21,12 @@ const PRAGMAS = [
   'PRAGMA cache_spill=OFF',
   'PRAGMA secure_delete=ON',
   'PRAGMA trusted_schema=OFF',
+  'PRAGMA recursive_triggers=ON',
 ].join(';');
 
 const EXACT = { useBigInt: true } as const;
 
-/** A value as the engine has it; an integer beyond 2^53 is a `bigint`. */
+/** A value as the engine has it: an integer is a `bigint`, a number a real. What is bound may be either. */
 export type Value = string | number | bigint | Uint8Array | null;
 
 export type Row = Record<string, SqlValue>;
@@ -62,6 +64,8 @@ export class Connection {
   readonly #pager: Pages;
   readonly #db: SqlJsDatabase;
   readonly #prepared = new Map<string, Prepared>();
+  /** BEGIN and its kin, apart from those of callers, who may not run them. */
+  readonly #control = new Map<string, SqlJsStatement>();
   /** Whether rows, and whether tables, were changed since `begin`. */
   #rowsChanged = false;
   #schemaBefore: number | null = null;
@@ -162,14 +166,14 @@ export class Connection {
     }
   }
 
-  /** For copying: rows as lists, every integer exact. */
+  /** For copying: rows as lists, every value exact and with its type. */
   values(query: string, bindings: readonly Value[]): Value[][] {
     try {
       const { statement, kind } = this.#prepared.get(query) ?? this.#prepare(query);
       const rows: Value[][] = [];
       try {
-        if (bindings.length > 0) statement.bind(bindings);
-        while (statement.step()) rows.push(statement.get(null, EXACT).map(narrow));
+        if (bindings.length > 0) statement.bind(bindings.map(bindable));
+        while (statement.step()) rows.push(statement.get(null, EXACT));
       } finally {
         statement.reset();
       }
@@ -246,9 +250,8 @@ export class Connection {
 
   #run(query: string): void {
     try {
-      const known = this.#prepared.get(query);
-      const statement = known?.statement ?? this.#db.prepare(query);
-      if (known === undefined) this.#prepared.set(query, { statement, kind: 'write', names: null });
+      let statement = this.#control.get(query);
+      if (statement === undefined) this.#control.set(query, (statement = this.#db.prepare(query)));
       try {
         statement.step();
       } finally {
@@ -270,8 +273,8 @@ export class Connection {
   }
 }
 
-/** Integers that a double holds are bound as numbers, so that they keep their type where a column has none. */
-const narrow = (value: SqlJsValue | bigint): Value =>
+/** sql.js binds a `bigint` as text; compared with a column without a type it would find nothing. */
+const bindable = (value: Value): Value =>
   typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 
 class Cursor<T> implements SealedCursor<T> {

@@ -56,8 +56,16 @@ export class Pager implements FileContents, Pages {
     return undefined;
   }
 
-  /** What the file system is given for a file of so many pages; it takes `this` in. */
+  /**
+   * What the file system is given for a file of so many pages; it takes `this` in. Throws when the first page does not open:
+   * the engine would read it while it opens the file, and one that fails to open cannot be closed.
+   */
   image(pages: number): FileImage {
+    try {
+      this.#read(0);
+    } catch (error) {
+      throw this.takeFault() ?? error;
+    }
     return {
       length: pages * PAGE_BYTES,
       buffer: undefined,

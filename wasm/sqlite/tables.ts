@@ -106,13 +106,19 @@ export function writeRow(connection: Connection, table: StoredTable, row: readon
   const columns = withRowid ? [...table.key, ...table.columns] : table.columns;
   const values = withRowid ? row : row.slice(table.key.length);
   connection.values(
-    `INSERT OR REPLACE INTO ${quoted(table.name)} (${columns.map(quoted).join(', ')}) VALUES (${values.map(() => '?').join(', ')})`,
+    `INSERT OR REPLACE INTO ${quoted(table.name)} (${columns.map(quoted).join(', ')}) VALUES (${values.map(placeholder).join(', ')})`,
     values,
   );
 }
 
 export function deleteRow(connection: Connection, table: StoredTable, key: readonly Value[]): void {
   connection.values(`DELETE FROM ${quoted(table.name)} WHERE ${keyIs(table)}`, key);
+}
+
+/** The engine binds 3.0 like 3, and large integers as doubles; where a column has no type, the value must say it. */
+function placeholder(value: Value): string {
+  if (typeof value === 'bigint') return 'CAST(? AS INTEGER)';
+  return typeof value === 'number' ? 'CAST(? AS REAL)' : '?';
 }
 
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
