@@ -20,11 +20,14 @@ INSERT INTO memory (key, value, level, owner, version, created_at_ms, updated_at
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = version + 1, updated_at_ms = excluded.updated_at_ms,
   expires_at_ms = excluded.expires_at_ms`;
 export const GET = 'SELECT value, version, level, owner, updated_at_ms FROM memory WHERE key = ?';
-export const LIST = 'SELECT key, value, version, level, owner, updated_at_ms FROM memory WHERE owner = ? ORDER BY updated_at_ms DESC LIMIT 20';
+export const LIST =
+  'SELECT key, value, version, level, owner, updated_at_ms FROM memory WHERE owner = ? ORDER BY updated_at_ms DESC LIMIT 20';
 
 export const OWNERS = 500;
 /** Text as an agent would write it: no two values alike, nothing that a page could be squeezed by. */
-const WORDS = 'agent edge fleet lease region pool token memory task plan note test build merge query index shard route'.split(' ');
+const WORDS = 'agent edge fleet lease region pool token memory task plan note test build merge query index shard route'.split(
+  ' ',
+);
 
 export const keyOf = (i: number): string => `notes/${i % 97}/entry-${i}`;
 export const ownerOf = (i: number): string => `agt.eu-west-1.coder.0.${String(i % OWNERS).padStart(26, '0')}`;
@@ -32,7 +35,8 @@ export const ownerOf = (i: number): string => `agt.eu-west-1.coder.0.${String(i 
 /** About 1 KB. */
 export function valueOf(i: number): string {
   let text = `{"n":${i},"text":"`;
-  for (let k = i * 7 + 1; text.length < 1_022; k = (k * 1_103_515_245 + 12_345) % 2_147_483_648) text += `${WORDS[k % WORDS.length]} `;
+  for (let k = i * 7 + 1; text.length < 1_022; k = (k * 1_103_515_245 + 12_345) % 2_147_483_648)
+    text += `${WORDS[k % WORDS.length]} `;
   return `${text.slice(0, 1_022)}"}`;
 }
 

@@ -24,7 +24,10 @@ export class BenchObject extends DurableObject<Env> {
     if (this.#engine !== undefined) return this.#engine;
     const { storage } = this.ctx;
     if (this.ctx.id.name?.startsWith('native') === true) {
-      this.#engine = { exec: (query, ...bindings) => storage.sql.exec(query, ...bindings), transactionSync: (f) => storage.transactionSync(f) };
+      this.#engine = {
+        exec: (query, ...bindings) => storage.sql.exec(query, ...bindings),
+        transactionSync: (f) => storage.transactionSync(f),
+      };
     } else {
       const sealed = await SealedDatabase.open({
         storage,
@@ -34,7 +37,10 @@ export class BenchObject extends DurableObject<Env> {
         cacheBytes: Number(this.env.CACHE_MB) * 2 ** 20,
       });
       this.#sealed = sealed;
-      this.#engine = { exec: (query, ...bindings) => sealed.sql.exec(query, ...bindings), transactionSync: (f) => sealed.transactionSync(f) };
+      this.#engine = {
+        exec: (query, ...bindings) => sealed.sql.exec(query, ...bindings),
+        transactionSync: (f) => sealed.transactionSync(f),
+      };
     }
     return this.#engine;
   }
@@ -83,7 +89,8 @@ export default {
     const number = (name: string): number => Number(url.searchParams.get(name));
     const object = env.BENCH.getByName(url.searchParams.get('object') ?? '');
     if (url.pathname === '/fill') await object.fill(number('from'), number('to'));
-    else if (url.pathname === '/run') return Response.json(await object.run(url.searchParams.get('op') ?? '', number('count'), number('entries')));
+    else if (url.pathname === '/run')
+      return Response.json(await object.run(url.searchParams.get('op') ?? '', number('count'), number('entries')));
     else if (url.pathname === '/stats') return Response.json(await object.stats());
     return new Response('ok');
   },

@@ -79,7 +79,10 @@ export class KmsStub {
     const cipher = createCipheriv('aes-256-gcm', this.#master, nonce);
     cipher.setAAD(contextBytes(context));
     const blob = Buffer.concat([nonce, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
-    return { status: 200, body: { KeyId: this.#options.keyId, Plaintext: key.toString('base64'), CiphertextBlob: blob.toString('base64') } };
+    return {
+      status: 200,
+      body: { KeyId: this.#options.keyId, Plaintext: key.toString('base64'), CiphertextBlob: blob.toString('base64') },
+    };
   }
 
   #decrypt(text: string, context: Readonly<Record<string, string>>): Answer {
@@ -108,7 +111,14 @@ export class KmsStub {
     if (id !== this.#options.accessKeyId || region !== this.#options.region) return 'UnrecognizedClientException';
     const signed = names.split(';');
     if (NEEDED_HEADERS.some((name) => !signed.includes(name))) return 'IncompleteSignatureException';
-    const headers = signed.map((name) => `${name}:${String(request.headers[name] ?? '').trim().replaceAll(/\s+/g, ' ')}\n`).join('');
+    const headers = signed
+      .map(
+        (name) =>
+          `${name}:${String(request.headers[name] ?? '')
+            .trim()
+            .replaceAll(/\s+/g, ' ')}\n`,
+      )
+      .join('');
     const canonical = [request.method, '/', '', headers, names, createHash('sha256').update(body).digest('hex')].join('\n');
     const scope = `${date}/${region}/kms/aws4_request`;
     const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(canonical).digest('hex')].join('\n');

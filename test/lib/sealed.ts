@@ -9,7 +9,10 @@ export const IDENTITY: DatabaseIdentity = { region: 'eu-west-1', fleet: 'acme', 
 export const secretKeys = (fill = 7): SecretKeys => new SecretKeys(new Map([[`s${fill}`, new Uint8Array(32).fill(fill)]]));
 
 /** A sealed database over a storage in memory, or over the one given. */
-export function openSealed(storage: NodeStorage = new NodeStorage(), over: Partial<SealedDatabaseOptions> = {}): Promise<SealedDatabase> {
+export function openSealed(
+  storage: NodeStorage = new NodeStorage(),
+  over: Partial<SealedDatabaseOptions> = {},
+): Promise<SealedDatabase> {
   return SealedDatabase.open({ storage, identity: IDENTITY, keys: secretKeys(), engine: loadSqlJs, ...over });
 }
 
@@ -17,7 +20,8 @@ export const NOTES = 'CREATE TABLE notes (id INTEGER PRIMARY KEY, key TEXT NOT N
 
 export function addNotes(db: SealedDatabase, count: number, from = 0): void {
   db.transactionSync(() => {
-    for (let i = from; i < from + count; i += 1) db.sql.exec('INSERT INTO notes (key, value) VALUES (?, ?)', `key-${i}`, noteOf(i));
+    for (let i = from; i < from + count; i += 1)
+      db.sql.exec('INSERT INTO notes (key, value) VALUES (?, ?)', `key-${i}`, noteOf(i));
   });
 }
 

@@ -48,7 +48,7 @@ export class NodeSql implements SqlDatabase {
   }
 
   /** Like the platform: several statements in one text, the bindings belong to the last, its rows are the answer. */
-  exec<T extends Record<string, SqlStorageValue>>(query: string, ...bindings: SqlStorageValue[]): SqlCursor<T> {
+  exec<T extends Record<string, SqlStorageValue>>(query: string, ...bindings: SqlStorageValue[]): Cursor<T> {
     if (bindings.length > BOUND_PARAMETERS_MAX) throw new Error(`too many bound parameters: ${bindings.length}`);
     const before = this.#totalChanges();
     let rest = query.replace(BLANK, '');

@@ -111,7 +111,6 @@ export class Connection {
   commit(): void {
     this.#run('COMMIT');
     const schemaChanged = this.#schemaBefore !== null && this.schemaVersion !== this.#schemaBefore;
-    if (schemaChanged) this.#forgetPrepared();
     if (this.#pager.detached || ((this.#rowsChanged || schemaChanged) && !this.#pager.hasPending)) {
       throw new SealedError('escaped', 'a commit changed no page: the pager is out of use');
     }
@@ -143,9 +142,14 @@ export class Connection {
       this.#run(`RELEASE ${name}`);
       return value;
     } catch (error) {
-      this.#run(`ROLLBACK TO ${name}`);
-      this.#run(`RELEASE ${name}`);
-      this.#rowsChanged = changedBefore;
+      try {
+        this.#run(`ROLLBACK TO ${name}`);
+        this.#run(`RELEASE ${name}`);
+        this.#rowsChanged = changedBefore;
+        if (this.#schemaBefore !== null) this.#forgetPrepared();
+      } catch {
+        // The whole transaction has ended; its commit will say so.
+      }
       throw error;
     }
   }
@@ -218,6 +222,8 @@ export class Connection {
     } finally {
       statement.reset();
     }
+    // Others may have other columns now.
+    if (kind === 'schema') this.#forgetPrepared();
     const rowsWritten = kind === 'write' ? this.#db.getRowsModified() : 0;
     if (rowsWritten > 0) this.#rowsChanged = true;
     return new Cursor<T>(rows as T[], rowsWritten);

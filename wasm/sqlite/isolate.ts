@@ -12,7 +12,7 @@ export interface OpenEngine {
   readonly cacheBytes: number;
   readonly usedAt: number;
   /** False while a transaction runs. */
-  readonly idle: boolean;
+  isIdle(): boolean;
   setCacheBytes(bytes: number): void;
   /** Closes it; its database opens another one at its next call. */
   drop(): void;
@@ -29,7 +29,7 @@ export function makeRoom(name: string): void {
   open.get(name)?.drop();
   open.delete(name);
   while (open.size >= ENGINES_MAX) {
-    const idle = [...open].filter(([, engine]) => engine.idle).toSorted(([, a], [, b]) => a.usedAt - b.usedAt);
+    const idle = [...open].filter(([, engine]) => engine.isIdle()).toSorted(([, a], [, b]) => a.usedAt - b.usedAt);
     const [oldest] = idle;
     if (oldest === undefined) return;
     open.delete(oldest[0]);

@@ -55,7 +55,7 @@ export class SealedDatabase implements SealedStorage {
   #engine: LiveEngine | null = null;
   #depth = 0;
   /** A fault inside the running transaction: it must not be committed. */
-  #poison: unknown = null;
+  #poison: SealedError | null = null;
   #opens = 0;
   #commits = 0;
   #closed = false;
@@ -78,13 +78,7 @@ export class SealedDatabase implements SealedStorage {
       engine: () => this.#use(),
       step: (body) => this.#step(body),
     };
-    const database = this;
-    this.sql = {
-      exec: (query, ...bindings) => this.#exec(query, bindings),
-      get databaseSize() {
-        return database.databaseSize;
-      },
-    };
+    this.sql = new Sql(this, (query, bindings) => this.#exec(query, bindings));
   }
 
   /** Opens the database of this storage, or makes it. Call it before anything else may run in the object. */
@@ -109,7 +103,7 @@ export class SealedDatabase implements SealedStorage {
     let value: T;
     try {
       value = synchronous(closure());
-      if (this.#poison !== null) throw this.#poison;
+      this.#throwPoison();
     } catch (error) {
       this.#depth = 0;
       this.#rollback(connection);
@@ -220,7 +214,7 @@ export class SealedDatabase implements SealedStorage {
 
   #exec<T extends Row>(query: string, bindings: readonly Binding[]): SealedCursor<T> {
     const { connection, pager } = this.#use();
-    if (this.#poison !== null) throw this.#poison;
+    this.#throwPoison();
     // A statement that may write has a transaction of its own, so that its pages reach storage with it.
     if (this.#depth === 0 && connection.kindOf(query) !== 'read')
       return this.transactionSync(() => this.#exec<T>(query, bindings));
@@ -282,6 +276,11 @@ export class SealedDatabase implements SealedStorage {
     }
   }
 
+  /** After a fault the transaction goes no further, even when its error was caught. */
+  #throwPoison(): void {
+    if (this.#poison instanceof SealedError) throw this.#poison;
+  }
+
   #onFault(error: SealedError): void {
     if (this.#depth > 0) this.#poison ??= error;
     else this.#drop();
@@ -318,16 +317,13 @@ export class SealedDatabase implements SealedStorage {
     const { set, pages } = ledger.header;
     const pager = new Pager({ store, cipher, ledger, set });
     const connection = new Connection({ engine: sqlJs, pager, pages, cacheBytes: this.#cacheBytes });
-    const database = this;
     const engine: LiveEngine = {
       connection,
       pager,
       ledger,
       cacheBytes: this.#cacheBytes,
       usedAt: nextUse(),
-      get idle() {
-        return database.#depth === 0;
-      },
+      isIdle: () => this.#depth === 0,
       setCacheBytes: (bytes) => connection.setCacheBytes(bytes),
       drop: () => this.#drop(),
     };
@@ -368,6 +364,28 @@ export class SealedDatabase implements SealedStorage {
       pager.set(firstImage(sqlJs), 0);
       pager.flush();
     });
+  }
+}
+
+/** `sql` of a database. */
+class Sql implements SealedSql {
+  readonly #database: { readonly databaseSize: number };
+  readonly #run: <T extends Row>(query: string, bindings: readonly Binding[]) => SealedCursor<T>;
+
+  constructor(
+    database: { readonly databaseSize: number },
+    run: <T extends Row>(query: string, bindings: readonly Binding[]) => SealedCursor<T>,
+  ) {
+    this.#database = database;
+    this.#run = run;
+  }
+
+  exec<T extends Row>(query: string, ...bindings: readonly Binding[]): SealedCursor<T> {
+    return this.#run<T>(query, bindings);
+  }
+
+  get databaseSize(): number {
+    return this.#database.databaseSize;
   }
 }
 

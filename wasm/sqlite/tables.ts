@@ -11,7 +11,6 @@ export const KEY_COLUMNS_MAX = 4;
 export interface SchemaObject {
   readonly type: string;
   readonly name: string;
-  readonly table: string;
   readonly sql: string;
 }
 
@@ -31,35 +30,36 @@ export interface StoredTable {
  * order in which they were made.
  */
 export function schemaOf(connection: Connection): readonly SchemaObject[] {
-  return read(
-    connection,
-    `SELECT type, name, tbl_name AS "table", sql FROM sqlite_master
+  return connection
+    .exec<SchemaObject & Row>(
+      `SELECT type, name, sql FROM sqlite_master
      WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*' AND name NOT GLOB '${COMPACTION_PREFIX}*'
        AND tbl_name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') ORDER BY rowid`,
-  ).map((row) => ({
-    type: String(row['type']),
-    name: String(row['name']),
-    table: String(row['table']),
-    sql: String(row['sql']),
-  }));
+      [],
+    )
+    .toArray();
 }
 
 export function storedTablesOf(connection: Connection): readonly StoredTable[] {
-  return read(
-    connection,
-    `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')
+  return connection
+    .exec<{ name: string; type: string; wr: number }>(
+      `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')
        AND name NOT GLOB 'sqlite_*' AND name NOT GLOB '${COMPACTION_PREFIX}*' ORDER BY name`,
-  ).map((row) => ({ ...describe(connection, String(row['name']), row['wr'] === 1), isShadow: row['type'] === 'shadow' }));
+      [],
+    )
+    .toArray()
+    .map(({ name, type, wr }) => ({ ...describe(connection, name, wr === 1), isShadow: type === 'shadow' }));
 }
 
 function describe(connection: Connection, name: string, withoutRowid: boolean): Omit<StoredTable, 'isShadow'> {
-  const columns = read(connection, 'SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid', name);
-  const names = columns.map((column) => String(column['name']));
+  const query = 'SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid';
+  const columns = connection.exec<{ name: string; pk: number }>(query, [name]).toArray();
+  const names = columns.map((column) => column.name);
   if (!withoutRowid) return { name, key: ['_rowid_'], columns: names };
   const key = columns
-    .filter((column) => Number(column['pk']) > 0)
-    .toSorted((a, b) => Number(a['pk']) - Number(b['pk']))
-    .map((column) => String(column['name']));
+    .filter(({ pk }) => pk > 0)
+    .toSorted((a, b) => a.pk - b.pk)
+    .map((column) => column.name);
   if (key.length > KEY_COLUMNS_MAX) {
     throw new SealedError('incompatible', `${name} has a primary key of more than ${KEY_COLUMNS_MAX} columns`);
   }
@@ -124,7 +124,3 @@ function placeholder(value: Value): string {
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 const keyIs = (table: StoredTable): string => table.key.map((column) => `${quoted(column)} IS ?`).join(' AND ');
-
-function read(connection: Connection, query: string, ...bindings: string[]): readonly Row[] {
-  return connection.exec<Row>(query, bindings).toArray();
-}

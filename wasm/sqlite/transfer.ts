@@ -1,9 +1,9 @@
-import { Connection, type Pages, type Row } from './connection.ts';
+import { Connection, type Pages, type Row, type Value } from './connection.ts';
 import { copySequences } from './compaction.ts';
 import { SealedError } from './errors.ts';
 import type { Engine, Internals } from './internals.ts';
 import type { RestorePoint } from './ledger.ts';
-import { copyRows, createSet, withSet } from './page-sets.ts';
+import { copyRows, createSet, type OpenSet, withSet } from './page-sets.ts';
 import { PAGE_BYTES } from './squeeze.ts';
 import { quoted, schemaOf, type StoredTable, storedTablesOf } from './tables.ts';
 
@@ -91,10 +91,7 @@ function takeIn(internals: Internals, engine: Engine, source: Connection): numbe
     });
     for (const table of storedTablesOf(target)) {
       if (table.isShadow && !isContent(table)) continue;
-      let after: ReturnType<typeof copyRows> = null;
-      do {
-        write(() => (after = copyRows(source, target, table, { after, rowsMax: FLUSH_ROWS, bytesMax: FLUSH_BYTES })));
-      } while (after !== null);
+      copyTable(source, target, table, write);
     }
     write(() => {
       copySequences(source, target);
@@ -112,6 +109,17 @@ function takeIn(internals: Internals, engine: Engine, source: Connection): numbe
   const replaced = serve(internals, ledger, { id: set, pages }, 'before an import', ledger.header.restorePoints);
   ledger.save();
   return replaced;
+}
+
+/** A table, in pieces whose pages are in storage before the next one is read. */
+function copyTable(source: Connection, target: Connection, table: StoredTable, write: OpenSet['write']): void {
+  for (let after: readonly Value[] | null = null; ;) {
+    const from = { after, rowsMax: FLUSH_ROWS, bytesMax: FLUSH_BYTES };
+    let last: readonly Value[] | null = null;
+    write(() => (last = copyRows(source, target, table, from)));
+    if (last === null) return;
+    after = last;
+  }
 }
 
 /** Makes `next` the served set, and the present one a restore point. */

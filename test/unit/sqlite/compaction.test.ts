@@ -106,7 +106,7 @@ describe('compaction', () => {
     expect(integrityOf(db)).toBe('ok');
     expect(contentOf(await openSealed(storage))).toBe(before);
     // It is a whole database of its own: cascade, triggers and unique keys work.
-    db.sql.exec("DELETE FROM memory WHERE key = (SELECT key FROM memory LIMIT 1)");
+    db.sql.exec('DELETE FROM memory WHERE key = (SELECT key FROM memory LIMIT 1)');
     expect(() => db.sql.exec('INSERT INTO memory (key) SELECT key FROM memory LIMIT 1')).toThrow('UNIQUE');
     expect(integrityOf(db)).toBe('ok');
   });

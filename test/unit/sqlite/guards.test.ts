@@ -51,14 +51,16 @@ describe('statements that lead past the pager', () => {
     expect(db.sql.exec('PRAGMA journal_mode').one()).toEqual({ journal_mode: 'memory' });
   });
 
-  it.each(['PRAGMA table_info(notes)', 'PRAGMA integrity_check', 'PRAGMA foreign_key_check;', 'EXPLAIN QUERY PLAN SELECT * FROM notes'])(
-    'M6: %s only reads',
-    async (statement) => {
-      const db = await openSealed();
-      db.sql.exec(NOTES);
-      db.sql.exec(statement);
-    },
-  );
+  it.each([
+    'PRAGMA table_info(notes)',
+    'PRAGMA integrity_check',
+    'PRAGMA foreign_key_check;',
+    'EXPLAIN QUERY PLAN SELECT * FROM notes',
+  ])('M6: %s only reads', async (statement) => {
+    const db = await openSealed();
+    db.sql.exec(NOTES);
+    db.sql.exec(statement);
+  });
 });
 
 /** An engine without the check of statements, to see what the guards below it do. */
@@ -79,7 +81,9 @@ async function openRaw(): Promise<{ db: SqlJsDatabase; pager: Pager; storage: No
   };
   const { pager, pages } = newPager();
   const db = new sqlJs.Database(pager.image(pages));
-  db.run('PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF; PRAGMA cache_spill=OFF; PRAGMA secure_delete=ON');
+  db.run(
+    'PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF; PRAGMA cache_spill=OFF; PRAGMA secure_delete=ON',
+  );
   return {
     db,
     pager,
@@ -157,11 +161,7 @@ describe('guards below the check of statements', () => {
 
   it('M10: truncation and writes that are no page are refused as I/O errors', async () => {
     const { pager } = await openRaw();
-    for (const read of [
-      () => pager.subarray(0, 8_192),
-      () => pager.subarray(4_000, 4_200),
-      () => pager.subarray(0, 0),
-    ]) {
+    for (const read of [() => pager.subarray(0, 8_192), () => pager.subarray(4_000, 4_200), () => pager.subarray(0, 0)]) {
       expect(thrownBy(read)).toMatchObject({ name: 'ErrnoError' });
       expect(pager.takeFault()).toMatchObject({ code: 'escaped' });
     }

@@ -4,7 +4,12 @@ import { KmsStub } from '../../lib/kms-stub.ts';
 import { addNotes, countOf, IDENTITY, NOTES, openSealed } from '../../lib/sealed.ts';
 import { NodeStorage } from '../../lib/sql-storage.ts';
 
-const ACCOUNT = { region: 'eu-west-1', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'secret/of+the=account', keyId: 'alias/memory' };
+const ACCOUNT = {
+  region: 'eu-west-1',
+  accessKeyId: 'AKIAEXAMPLE',
+  secretAccessKey: 'secret/of+the=account',
+  keyId: 'alias/memory',
+};
 let stub: KmsStub;
 const keys = (over: Partial<KmsKeysOptions> = {}): KmsKeys => new KmsKeys({ ...ACCOUNT, endpoint: stub.endpoint, ...over });
 
@@ -48,9 +53,12 @@ describe('data keys from a key service', () => {
     });
     await expect(keys({ accessKeyId: 'AKIAOTHER' }).generate(IDENTITY)).rejects.toMatchObject({ code: 'key_refused' });
     const meddling = keys({
-      fetch: async (request) => fetch(new Request(request, { body: (await request.clone().text()).replace('acme', 'evil') })),
+      fetch: async (request) =>
+        fetch(new Request(request, { method: 'POST', body: (await request.clone().text()).replace('acme', 'evil') })),
     });
-    await expect(meddling.generate(IDENTITY)).rejects.toMatchObject({ message: expect.stringContaining('InvalidSignatureException') });
+    await expect(meddling.generate(IDENTITY)).rejects.toMatchObject({
+      message: expect.stringContaining('InvalidSignatureException'),
+    });
   });
 
   it('M29: what passes is tried again, what does not pass is not', async () => {
@@ -60,7 +68,10 @@ describe('data keys from a key service', () => {
     await expect(keys().generate(IDENTITY)).rejects.toMatchObject({ code: 'key_unavailable' });
     stub.instead.push({ status: 400, body: { __type: 'DisabledException' } });
     const calls = stub.calls.length;
-    await expect(keys().generate(IDENTITY)).rejects.toMatchObject({ code: 'key_refused', message: expect.stringContaining('DisabledException') });
+    await expect(keys().generate(IDENTITY)).rejects.toMatchObject({
+      code: 'key_refused',
+      message: expect.stringContaining('DisabledException'),
+    });
     expect(stub.calls).toHaveLength(calls);
     await expect(keys({ endpoint: 'http://127.0.0.1:9/' }).generate(IDENTITY)).rejects.toMatchObject({ code: 'key_unavailable' });
     stub.instead.push({ status: 200, body: { Plaintext: 'AAAA', CiphertextBlob: 'AAAA' } });
@@ -78,7 +89,9 @@ describe('data keys from a key service', () => {
     expect(countOf(await openSealed(storage, { keys: keys() }))).toBe(20);
     expect(stub.calls.slice(calls).map(({ action }) => action)).toEqual(['Decrypt']);
     const other = await KmsStub.start(ACCOUNT);
-    await expect(openSealed(storage, { keys: keys({ endpoint: other.endpoint }) })).rejects.toMatchObject({ code: 'key_refused' });
+    await expect(openSealed(storage, { keys: keys({ endpoint: other.endpoint }) })).rejects.toMatchObject({
+      code: 'key_refused',
+    });
     await other.stop();
   });
 });

@@ -12,13 +12,20 @@ describe('what lies in storage', () => {
     try {
       const storage = new NodeStorage(path.join(folder, 'object.sqlite'));
       const db = await openSealed(storage);
-      db.sql.exec('CREATE TABLE memory (zkey TEXT PRIMARY KEY, zvalue TEXT, zowner TEXT) STRICT; CREATE INDEX zindex ON memory (zowner)');
+      db.sql.exec(
+        'CREATE TABLE memory (zkey TEXT PRIMARY KEY, zvalue TEXT, zowner TEXT) STRICT; CREATE INDEX zindex ON memory (zowner)',
+      );
       db.sql.exec('CREATE VIRTUAL TABLE zsearch USING fts4(zbody)');
       const words = ['plainkey', 'plainvalue', 'plainowner'];
       for (let round = 0; round < 8; round += 1) {
         db.transactionSync(() => {
           for (let i = round * 30; i < round * 30 + 30; i += 1) {
-            db.sql.exec('INSERT INTO memory VALUES (?, ?, ?)', `plainkey-${i}`, `plainvalue-${i} `.repeat(40), `plainowner-${i % 7}`);
+            db.sql.exec(
+              'INSERT INTO memory VALUES (?, ?, ?)',
+              `plainkey-${i}`,
+              `plainvalue-${i} `.repeat(40),
+              `plainowner-${i % 7}`,
+            );
             db.sql.exec('INSERT INTO zsearch (zbody) VALUES (?)', `plainvalue number ${i}`);
           }
         });
@@ -61,7 +68,8 @@ describe('what lies in storage', () => {
     const storage = new NodeStorage();
     const db = await openSealed(storage);
     db.sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB)');
-    for (const length of [10, 500, 3_900, 3_960, 4_000, 50_000]) db.sql.exec('INSERT INTO t (body) VALUES (randomblob(?))', length);
+    for (const length of [10, 500, 3_900, 3_960, 4_000, 50_000])
+      db.sql.exec('INSERT INTO t (body) VALUES (randomblob(?))', length);
     const lengths = boxesOf(storage).map(({ box }) => box.length);
     expect(Math.max(...lengths)).toBeLessThanOrEqual(4_056);
     expect(new Set(boxesOf(storage).map(({ box }) => keyIdOf(box)))).toEqual(new Set([1]));

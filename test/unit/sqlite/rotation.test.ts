@@ -4,15 +4,33 @@ import { Ledger } from '../../../wasm/sqlite/ledger.ts';
 import { keyIdOf, PageCipher, SEALS_DUE, SEALS_MAX } from '../../../wasm/sqlite/page-cipher.ts';
 import { PageStore } from '../../../wasm/sqlite/page-store.ts';
 import { ROTATION_PERIOD_MS } from '../../../wasm/sqlite/rotation.ts';
-import { addNotes, boxesOf, countOf, flipBit, IDENTITY, integrityOf, NOTES, openSealed, putBox, secretKeys, thrownBy } from '../../lib/sealed.ts';
+import {
+  addNotes,
+  boxesOf,
+  countOf,
+  flipBit,
+  IDENTITY,
+  integrityOf,
+  NOTES,
+  openSealed,
+  putBox,
+  secretKeys,
+  thrownBy,
+} from '../../lib/sealed.ts';
 import { NodeStorage } from '../../lib/sql-storage.ts';
 
 const START_MS = 1_800_000_000_000;
 const keysOf = (storage: NodeStorage): readonly number[] =>
-  storage.sql.exec<{ id: number }>('SELECT id FROM sealed_keys ORDER BY id').toArray().map(({ id }) => id);
-const sealedUnder = (storage: NodeStorage, set = 1): ReadonlySet<number> => new Set(boxesOf(storage, set).map(({ box }) => keyIdOf(box)));
+  storage.sql
+    .exec<{ id: number }>('SELECT id FROM sealed_keys ORDER BY id')
+    .toArray()
+    .map(({ id }) => id);
+const sealedUnder = (storage: NodeStorage, set = 1): ReadonlySet<number> =>
+  new Set(boxesOf(storage, set).map(({ box }) => keyIdOf(box)));
 
-async function filled(count = 1_500): Promise<{ storage: NodeStorage; clock: { nowMs: number }; open: () => ReturnType<typeof openSealed> }> {
+async function filled(
+  count = 1_500,
+): Promise<{ storage: NodeStorage; clock: { nowMs: number }; open: () => ReturnType<typeof openSealed> }> {
   const storage = new NodeStorage();
   const clock = { nowMs: START_MS };
   const open = (): ReturnType<typeof openSealed> => openSealed(storage, { nowMs: () => clock.nowMs });
@@ -113,7 +131,9 @@ describe('rotation of data keys', () => {
     expect(db.keyStatus).toMatchObject({ keyId: 2, createdAtMs: clock.nowMs, olderKeyIds: [1] });
     while (db.keyStatus.olderKeyIds.length > 0) await db.maintain();
     expect(db.maintenanceDueAtMs).toBe(clock.nowMs + ROTATION_PERIOD_MS);
-    expect((await openSealed(storage, { nowMs: () => clock.nowMs, rotationPeriodMs: 1_000 })).maintenanceDueAtMs).toBe(clock.nowMs + 1_000);
+    expect((await openSealed(storage, { nowMs: () => clock.nowMs, rotationPeriodMs: 1_000 })).maintenanceDueAtMs).toBe(
+      clock.nowMs + 1_000,
+    );
   });
 
   it('M25: a second rotation waits for the first, also when both were asked for at once', async () => {
@@ -172,7 +192,9 @@ describe('how much a key seals', () => {
 
   it('M18: no nonce comes twice', () => {
     const { cipher } = ledgerOf(new NodeStorage());
-    const nonces = Array.from({ length: 2_000 }, (_, no) => cipher.seal({ kind: 'page', set: 1, no }, 1, new Uint8Array(8)).slice(4, 16).join());
+    const nonces = Array.from({ length: 2_000 }, (_, no) =>
+      cipher.seal({ kind: 'page', set: 1, no }, 1, new Uint8Array(8)).slice(4, 16).join(),
+    );
     expect(new Set(nonces).size).toBe(2_000);
   });
 });
@@ -196,17 +218,24 @@ describe('secrets that wrap data keys', () => {
     const { wrapped, plain } = await old.generate(IDENTITY);
     expect(await both.unwrap(IDENTITY, wrapped)).toEqual(plain);
     const fresh = await both.generate(IDENTITY);
-    await expect(old.unwrap(IDENTITY, fresh.wrapped)).rejects.toMatchObject({ code: 'key_refused', message: expect.stringContaining('b') });
+    await expect(old.unwrap(IDENTITY, fresh.wrapped)).rejects.toMatchObject({
+      code: 'key_refused',
+      message: expect.stringContaining('b'),
+    });
     await expect(both.unwrap(IDENTITY, new Uint8Array(3))).rejects.toMatchObject({ code: 'key_refused' });
     await expect(both.unwrap(IDENTITY, new Uint8Array())).rejects.toMatchObject({ code: 'key_refused' });
   });
 
-  it.each(['', 'a', 'a:', 'a:c2hvcnQ=', `a b:${Buffer.alloc(32).toString('base64')}`, `a:${Buffer.alloc(32).toString('base64')},a:${Buffer.alloc(32).toString('base64')}`])(
-    'M27: %j is no set of secrets',
-    (text) => {
-      expect(() => SecretKeys.parse(text)).toThrow();
-    },
-  );
+  it.each([
+    '',
+    'a',
+    'a:',
+    'a:c2hvcnQ=',
+    `a b:${Buffer.alloc(32).toString('base64')}`,
+    `a:${Buffer.alloc(32).toString('base64')},a:${Buffer.alloc(32).toString('base64')}`,
+  ])('M27: %j is no set of secrets', (text) => {
+    expect(() => SecretKeys.parse(text)).toThrow();
+  });
 
   it('M27: a rotation moves to the first secret, after which the other one is not needed', async () => {
     const storage = new NodeStorage();
@@ -215,7 +244,14 @@ describe('secrets that wrap data keys', () => {
     const db = await openSealed(storage, { keys: new SecretKeys(new Map([['one', one]])) });
     db.sql.exec(NOTES);
     addNotes(db, 5);
-    const both = await openSealed(storage, { keys: new SecretKeys(new Map([['two', two], ['one', one]])) });
+    const both = await openSealed(storage, {
+      keys: new SecretKeys(
+        new Map([
+          ['two', two],
+          ['one', one],
+        ]),
+      ),
+    });
     await both.startRotation();
     while (both.keyStatus.olderKeyIds.length > 0) await both.maintain();
     expect(countOf(await openSealed(storage, { keys: new SecretKeys(new Map([['two', two]])) }))).toBe(5);

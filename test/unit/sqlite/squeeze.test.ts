@@ -42,7 +42,7 @@ describe('squeezing pages', () => {
     expect(page.every((byte) => byte === 0)).toBe(true);
   });
 
-  it('M17: what has no page\'s length is refused', () => {
+  it("M17: what has no page's length is refused", () => {
     for (const length of [1, 3, 4, 100, USABLE - 1, USABLE + 1, PAGE_BYTES]) {
       expect(unsqueeze(new Uint8Array(length).fill(255), new Uint8Array(PAGE_BYTES))).toBe(false);
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SealedDatabase } from '../../../wasm/sqlite/sealed-database.ts';
+import type { SealedDatabase } from '../../../wasm/sqlite/sealed-database.ts';
 import {
   addNotes,
   boxesOf,
@@ -49,7 +49,9 @@ describe('tampering', () => {
         else {
           const db = await openSealed(storage);
           expect(fullRead(db)).toMatchObject({ code: 'tampered', page: no });
-          expect(thrownBy(() => db.transactionSync(() => db.sql.exec("UPDATE notes SET value = value || 1, key = 'x' || key")))).toMatchObject({
+          expect(
+            thrownBy(() => db.transactionSync(() => db.sql.exec("UPDATE notes SET value = value || 1, key = 'x' || key"))),
+          ).toMatchObject({
             code: 'tampered',
             page: no,
           });
@@ -94,8 +96,11 @@ describe('tampering', () => {
     const { box } = storage.sql.exec<{ box: ArrayBuffer }>('SELECT box FROM sealed_header').one();
     const bytes = new Uint8Array(box);
     for (let bit = 0; bit < bytes.length * 8; bit += 97) {
-      storage.sql.exec('UPDATE sealed_header SET box = ?', flipBit(bytes, bit).slice().buffer as ArrayBuffer);
-      await expect(openSealed(storage)).rejects.toMatchObject({ code: 'tampered', message: expect.stringContaining('pager row') });
+      storage.sql.exec('UPDATE sealed_header SET box = ?', flipBit(bytes, bit).slice().buffer);
+      await expect(openSealed(storage)).rejects.toMatchObject({
+        code: 'tampered',
+        message: expect.stringContaining('pager row'),
+      });
     }
     storage.sql.exec('DELETE FROM sealed_header');
     await expect(openSealed(storage)).rejects.toMatchObject({ code: 'tampered' });
@@ -108,7 +113,7 @@ describe('tampering', () => {
     const { wrapped } = storage.sql.exec<{ wrapped: ArrayBuffer }>('SELECT wrapped FROM sealed_keys').one();
     const bytes = new Uint8Array(wrapped);
     for (let bit = 0; bit < bytes.length * 8; bit += 13) {
-      storage.sql.exec('UPDATE sealed_keys SET wrapped = ?', flipBit(bytes, bit).slice().buffer as ArrayBuffer);
+      storage.sql.exec('UPDATE sealed_keys SET wrapped = ?', flipBit(bytes, bit).slice().buffer);
       await expect(openSealed(storage)).rejects.toMatchObject({ code: 'key_refused' });
     }
   });
@@ -174,15 +179,21 @@ describe('tampering', () => {
     db.sql.exec("UPDATE notes SET value = 'newer' WHERE key = 'key-0'");
     db.close();
     for (const { no, box } of before) putBox(storage, no, box);
-    expect((await openSealed(storage)).sql.exec("SELECT value FROM notes WHERE key = 'key-0'").one()).toEqual({ value: noteOf(0) });
+    expect((await openSealed(storage)).sql.exec("SELECT value FROM notes WHERE key = 'key-0'").one()).toEqual({
+      value: noteOf(0),
+    });
   });
 
   it('M15: another region is told that the storage is not its own', async () => {
     const storage = await filled();
-    await expect(openSealed(storage, { identity: { ...IDENTITY, region: 'us-east-1' } })).rejects.toMatchObject({ code: 'wrong_region' });
+    await expect(openSealed(storage, { identity: { ...IDENTITY, region: 'us-east-1' } })).rejects.toMatchObject({
+      code: 'wrong_region',
+    });
     // The region in clear is no way in.
     storage.sql.exec("UPDATE sealed_header SET region = 'us-east-1'");
-    await expect(openSealed(storage, { identity: { ...IDENTITY, region: 'us-east-1' } })).rejects.toMatchObject({ code: 'key_refused' });
+    await expect(openSealed(storage, { identity: { ...IDENTITY, region: 'us-east-1' } })).rejects.toMatchObject({
+      code: 'key_refused',
+    });
     await expect(openSealed(storage, { keys: secretKeys(8) })).rejects.toMatchObject({ code: 'wrong_region' });
   });
 });

@@ -47,7 +47,11 @@ describe('transactions on sealed pages', () => {
       ).toThrow('inner');
       db.transactionSync(() => addNotes(db, 2, 300));
     });
-    expect(db.sql.exec('SELECT key FROM notes ORDER BY id').toArray()).toEqual([{ key: 'key-0' }, { key: 'key-300' }, { key: 'key-301' }]);
+    expect(db.sql.exec('SELECT key FROM notes ORDER BY id').toArray()).toEqual([
+      { key: 'key-0' },
+      { key: 'key-300' },
+      { key: 'key-301' },
+    ]);
   });
 
   it('M2: a savepoint that undoes the only change leaves a commit of nothing', async () => {
@@ -106,7 +110,9 @@ describe('transactions on sealed pages', () => {
   it('M4: a constraint that is checked at the end refuses the commit and harms nothing', async () => {
     const db = await openSealed();
     db.sql.exec('CREATE TABLE parent (id INTEGER PRIMARY KEY)');
-    db.sql.exec('CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)');
+    db.sql.exec(
+      'CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)',
+    );
     expect(() => db.sql.exec('INSERT INTO child (parent) VALUES (5)')).toThrow('FOREIGN KEY');
     expect(db.stats().opens).toBe(1);
     db.transactionSync(() => {
@@ -163,7 +169,7 @@ describe('transactions on sealed pages', () => {
     const blob = new Uint8Array([0, 1, 255]);
     db.sql.exec('INSERT INTO v VALUES (?, ?, ?, ?, ?)', 1_800_000_000_123, 0.5, 'é\u0000😀', blob, null);
     db.sql.exec('INSERT INTO v VALUES (?, ?, ?, ?, ?)', -5, 2, '', blob.buffer, null);
-    const rows = db.sql.exec<{ b: ArrayBuffer }>("SELECT *, typeof(i) AS ti, typeof(r) AS tr FROM v").toArray();
+    const rows = db.sql.exec<{ b: ArrayBuffer }>('SELECT *, typeof(i) AS ti, typeof(r) AS tr FROM v').toArray();
     expect(rows[0]).toEqual({ i: 1_800_000_000_123, r: 0.5, t: 'é\u0000😀', b: blob.buffer, n: null, ti: 'integer', tr: 'real' });
     expect(rows[1]).toMatchObject({ i: -5, t: '', tr: 'real' });
     expect(rows[0]?.b).toBeInstanceOf(ArrayBuffer);
@@ -173,7 +179,10 @@ describe('transactions on sealed pages', () => {
   it('M7: our migrations run on it unchanged', async () => {
     const storage = new NodeStorage();
     const steps = [
-      { name: 'one', sql: ['CREATE TABLE a (x INTEGER) STRICT', 'CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; SELECT 2; END'] },
+      {
+        name: 'one',
+        sql: ['CREATE TABLE a (x INTEGER) STRICT', 'CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; SELECT 2; END'],
+      },
       { name: 'two', sql: ['ALTER TABLE a ADD COLUMN y TEXT; CREATE INDEX i ON a (y)'] },
     ];
     expect(migrate(await openSealed(storage), steps.slice(0, 1))).toBe(1);
@@ -182,6 +191,32 @@ describe('transactions on sealed pages', () => {
     expect(migrate(db, steps)).toBe(0);
     db.sql.exec('INSERT INTO a VALUES (1, ?)', 'z');
     expect(db.sql.exec('SELECT * FROM a').one()).toEqual({ x: 1, y: 'z' });
+  });
+
+  it('M7: columns are those of the moment, also inside the transaction that changes them and after it is undone', async () => {
+    const db = await openSealed();
+    db.sql.exec('CREATE TABLE t (a INTEGER)');
+    db.sql.exec('INSERT INTO t VALUES (1)');
+    const row = (): unknown => db.sql.exec('SELECT * FROM t').one();
+    expect(row()).toEqual({ a: 1 });
+    expect(() =>
+      db.transactionSync(() => {
+        db.sql.exec('ALTER TABLE t ADD COLUMN b TEXT');
+        expect(row()).toEqual({ a: 1, b: null });
+        throw new Error('undo');
+      }),
+    ).toThrow('undo');
+    expect(row()).toEqual({ a: 1 });
+    db.transactionSync(() => {
+      expect(() =>
+        db.transactionSync(() => {
+          db.sql.exec('ALTER TABLE t ADD COLUMN c TEXT');
+          expect(row()).toEqual({ a: 1, c: null });
+          throw new Error('undo');
+        }),
+      ).toThrow('undo');
+      expect(row()).toEqual({ a: 1 });
+    });
   });
 
   it('M9: a large transaction that is undone has written no page', async () => {

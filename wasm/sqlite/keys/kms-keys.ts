@@ -66,7 +66,8 @@ export class KmsKeys implements KeyProvider {
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#attempt(action, body);
       if ('answer' in outcome) return outcome.answer;
-      if (attempt >= ATTEMPTS_MAX) throw new SealedError('key_unavailable', `the key service does not answer: ${outcome.trouble}`);
+      if (attempt >= ATTEMPTS_MAX)
+        throw new SealedError('key_unavailable', `the key service does not answer: ${outcome.trouble}`);
       await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * attempt));
     }
   }
@@ -90,7 +91,8 @@ export class KmsKeys implements KeyProvider {
       return { trouble: error instanceof Error ? error.name : 'no connection' };
     }
     if (status === 200) return { answer };
-    const kind = String(answer['__type'] ?? `status ${status}`).replace(/^.*#/, '');
+    const { __type: type } = answer;
+    const kind = typeof type === 'string' ? type.replace(/^.*#/, '') : `status ${status}`;
     if (status >= 500 || status === 429 || PASSING.has(kind)) return { trouble: kind };
     throw new SealedError('key_refused', `the key service refuses ${action}: ${kind}`);
   }
@@ -114,7 +116,8 @@ async function readAnswer(response: Response): Promise<Answer> {
 }
 
 function bytesOf(value: unknown): Uint8Array {
-  if (typeof value !== 'string' || value === '') throw new SealedError('key_unavailable', 'the key service answered without a key');
+  if (typeof value !== 'string' || value === '')
+    throw new SealedError('key_unavailable', 'the key service answered without a key');
   return new Uint8Array(Buffer.from(value, 'base64'));
 }
 
