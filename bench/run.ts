@@ -6,6 +6,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: read
   allocation: () => import('./allocation.ts'),
   tasks: () => import('./tasks.ts'),
   idle: () => import('./idle.ts'),
+  memory: () => import('./memory.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);
