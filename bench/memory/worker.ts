@@ -151,7 +151,7 @@ export default {
       case '/run':
         return Response.json(await object.run(url.searchParams.get('op') ?? '', number('count'), number('entries')));
       case '/stats':
-        return Response.json(await (object.stats() as unknown as Promise<unknown>));
+        return Response.json(await object.stats());
       case '/fill-vectors':
         return Response.json(await object.fillVectors(number('count'), number('dimensions')));
       case '/search-vectors':
