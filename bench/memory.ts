@@ -59,7 +59,7 @@ interface Setting {
 async function engines(modules: Modules, { entries, rounds, place, parent }: Setting): Promise<readonly Table[]> {
   const folder = mkdtempSync(path.join(parent, 'bench-memory-'));
   const runtime = await Runtime.start(modules, folder, CACHE_MB);
-  const peer = await NodePeer.open(parent);
+  const peer = NodePeer.open(parent);
   try {
     const before = runtime.residentMb();
     for (const object of ENGINES) await fill(runtime, object, entries);

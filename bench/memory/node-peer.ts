@@ -1,32 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { BATCH, GET, keyOf, LIST, ownerOf, OWNERS, PUT, putRow, SCHEMA } from './schema.ts';
 
-type Bindable = string | number | null;
-interface Statement {
-  run(...bindings: Bindable[]): unknown;
-  get(...bindings: Bindable[]): unknown;
-  all(...bindings: Bindable[]): unknown[];
-}
-interface Database {
-  exec(sql: string): unknown;
-  prepare(sql: string): Statement;
-  close(): void;
-}
-
 /**
- * SQLite in Node, as a program of its own would use it: WAL, synchronous FULL. better-sqlite3 where it is installed (it is no
- * dependency: its install compiles), else Node's own binding of the same library.
+ * SQLite in Node, as a program of its own would use it: WAL, synchronous FULL. Node's own binding, as better-sqlite3, the usual
+ * choice, has no build for every Node on the registry and would have to be compiled at install; both run the same library.
  */
 export class NodePeer {
-  readonly name: string;
-  readonly #db: Database;
+  readonly name = 'node:sqlite';
+  readonly #db: DatabaseSync;
   readonly #folder: string;
-  readonly #statements: Readonly<Record<'put' | 'get' | 'list' | 'begin' | 'commit', Statement>>;
+  readonly #statements: Readonly<Record<'put' | 'get' | 'list' | 'begin' | 'commit', StatementSync>>;
 
-  private constructor(name: string, db: Database, folder: string) {
-    this.name = name;
+  private constructor(db: DatabaseSync, folder: string) {
     this.#db = db;
     this.#folder = folder;
     db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${SCHEMA}`);
@@ -39,16 +26,10 @@ export class NodePeer {
     };
   }
 
-  static async open(parent: string): Promise<NodePeer> {
+  static open(parent: string): NodePeer {
     const folder = mkdtempSync(path.join(parent, 'bench-node-'));
     const file = path.join(folder, 'peer.sqlite');
-    const better = process.env['BETTER_SQLITE3'];
-    if (better !== undefined) {
-      const Better = createRequire(import.meta.url)(better) as new (file: string) => Database;
-      return new NodePeer('better-sqlite3', new Better(file), folder);
-    }
-    const { DatabaseSync } = await import('node:sqlite');
-    return new NodePeer('node:sqlite', new DatabaseSync(file), folder);
+    return new NodePeer(new DatabaseSync(file), folder);
   }
 
   fill(entries: number): void {

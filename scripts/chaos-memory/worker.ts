@@ -76,10 +76,15 @@ export class StoreObject extends DurableObject<Env> {
     return { keyId: database.keyStatus.keyId, underWay: database.maintenanceDueAtMs <= Date.now() ? 1 : 0 };
   }
 
-  async dump(): Promise<{ integrity: unknown[]; notes: [string, string][]; groups: [string, number][]; words: number }> {
+  async dump(): Promise<{
+    integrity: { integrity_check: string }[];
+    notes: [string, string][];
+    groups: [string, number][];
+    words: number;
+  }> {
     const { sql } = await this.#open();
     return {
-      integrity: sql.exec('PRAGMA integrity_check').toArray(),
+      integrity: sql.exec<{ integrity_check: string }>('PRAGMA integrity_check').toArray(),
       notes: sql
         .exec<{ key: string; value: string }>('SELECT key, value FROM notes')
         .toArray()
