@@ -7,6 +7,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: read
   tasks: () => import('./tasks.ts'),
   idle: () => import('./idle.ts'),
   storm: () => import('./storm.ts'),
+  memory: () => import('./memory.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);

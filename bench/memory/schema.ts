@@ -24,6 +24,8 @@ export const LIST =
   'SELECT key, value, version, level, owner, updated_at_ms FROM memory WHERE owner = ? ORDER BY updated_at_ms DESC LIMIT 20';
 
 export const OWNERS = 500;
+/** Entries of one batch. */
+export const BATCH = 100;
 /** Text as an agent would write it: no two values alike, nothing that a page could be squeezed by. */
 const WORDS = 'agent edge fleet lease region pool token memory task plan note test build merge query index shard route'.split(
   ' ',

@@ -2,7 +2,10 @@ import { DurableObject } from 'cloudflare:workers';
 import { SecretKeys } from '../../wasm/sqlite/keys/secret-keys.ts';
 import { loadSqlJs } from '../../wasm/sqlite/load-worker.ts';
 import { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
-import { GET, keyOf, LIST, ownerOf, OWNERS, PUT, putRow, SCHEMA, valueOf } from './schema.ts';
+import { encodeVector } from '../../wasm/vectors/encode.ts';
+import { loadDot } from '../../wasm/vectors/load-worker.ts';
+import { VectorIndex } from '../../wasm/vectors/vector-index.ts';
+import { BATCH, GET, keyOf, LIST, ownerOf, OWNERS, PUT, putRow, SCHEMA } from './schema.ts';
 
 interface Env {
   readonly BENCH: DurableObjectNamespace<BenchObject>;
@@ -19,6 +22,7 @@ interface Engine {
 export class BenchObject extends DurableObject<Env> {
   #engine: Engine | undefined;
   #sealed: SealedDatabase | undefined;
+  #vectors: VectorIndex | undefined;
 
   async #open(): Promise<Engine> {
     if (this.#engine !== undefined) return this.#engine;
@@ -53,34 +57,86 @@ export class BenchObject extends DurableObject<Env> {
     });
   }
 
-  /** Runs `count` operations over `entries` entries; `none` does the same work without a database. */
+  /** Runs `count` operations over `entries` entries; those named `no-…` do the same work without a database. */
   async run(op: string, count: number, entries: number): Promise<number> {
     const engine = await this.#open();
+    const operation = OPERATIONS[op];
+    if (operation === undefined) throw new Error(`no operation ${op}`);
     const any = (): number => Math.floor(Math.random() * entries);
     let seen = 0;
     for (let n = 0; n < count; n += 1) {
-      if (op === 'put') {
-        engine.transactionSync(() => engine.exec(PUT, ...putRow(any(), Date.now())));
-        await this.ctx.storage.sync();
-      } else if (op === 'batch') {
-        engine.transactionSync(() => {
-          for (let k = 0; k < 100; k += 1) engine.exec(PUT, ...putRow(any(), Date.now()));
-        });
-        await this.ctx.storage.sync();
-      } else if (op === 'get') seen += engine.exec(GET, keyOf(any())).toArray().length;
-      else if (op === 'list') seen += engine.exec(LIST, ownerOf(any() % OWNERS)).toArray().length;
-      else if (op === 'none') seen += keyOf(any()).length;
-      else if (op === 'none-put') {
-        seen += valueOf(any()).length;
-        await this.ctx.storage.sync();
-      } else if (op === 'none-batch') for (let k = 0; k < 100; k += 1) seen += valueOf(any()).length;
+      seen += operation.run(engine, any);
+      if (operation.durable) await this.ctx.storage.sync();
     }
     return seen;
   }
 
-  stats(): unknown {
+  /** Vectors of pseudo-random directions in memory; answers how many there are. */
+  fillVectors(count: number, dimensions: number): number {
+    const index = new VectorIndex(loadDot(), dimensions);
+    for (let id = 1; id <= count; id += 1) index.set(id, VECTORS[id % VECTORS.length] ?? randomVector(dimensions));
+    this.#vectors = index;
+    return index.size;
+  }
+
+  /** Searches with every second row allowed. */
+  searchVectors(count: number): number {
+    const index = this.#vectors;
+    if (index === undefined) throw new Error('no vectors');
+    const mask = new Uint8Array(index.size).map((_, row) => row & 1);
+    let seen = 0;
+    for (let n = 0; n < count; n += 1) {
+      const query = Array.from({ length: index.dimensions }, (_, i) => Math.sin(n * 31 + i * 17));
+      seen += index.search(query, 10, mask).length;
+    }
+    return seen;
+  }
+
+  stats(): Readonly<Record<string, number>> {
     return { ...this.#sealed?.stats(), hostBytes: this.ctx.storage.sql.databaseSize };
   }
+}
+
+interface Operation {
+  readonly durable: boolean;
+  run(engine: Engine, any: () => number): number;
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  put: {
+    durable: true,
+    run: (engine, any) => engine.transactionSync(() => engine.exec(PUT, ...putRow(any(), Date.now())).toArray().length),
+  },
+  batch: {
+    durable: true,
+    run: (engine, any) =>
+      engine.transactionSync(() => {
+        for (let k = 0; k < BATCH; k += 1) engine.exec(PUT, ...putRow(any(), Date.now()));
+        return BATCH;
+      }),
+  },
+  get: { durable: false, run: (engine, any) => engine.exec(GET, keyOf(any())).toArray().length },
+  list: { durable: false, run: (engine, any) => engine.exec(LIST, ownerOf(any() % OWNERS)).toArray().length },
+  'no-put': { durable: false, run: (_, any) => putRow(any(), Date.now()).length },
+  'no-batch': {
+    durable: false,
+    run: (_, any) => {
+      let seen = 0;
+      for (let k = 0; k < BATCH; k += 1) seen += putRow(any(), Date.now()).length;
+      return seen;
+    },
+  },
+  'no-get': { durable: false, run: (_, any) => keyOf(any()).length },
+  'no-list': { durable: false, run: (_, any) => ownerOf(any() % OWNERS).length },
+};
+
+/** Encoded ones to choose from: drawing 50,000 would be most of the time of filling an index. */
+const VECTORS: Uint8Array[] = [];
+
+function randomVector(dimensions: number): Uint8Array {
+  const encoded = encodeVector(Float32Array.from({ length: dimensions }, () => Math.random() - 0.5));
+  VECTORS.push(encoded);
+  return encoded;
 }
 
 export default {
@@ -88,10 +144,20 @@ export default {
     const url = new URL(request.url);
     const number = (name: string): number => Number(url.searchParams.get(name));
     const object = env.BENCH.getByName(url.searchParams.get('object') ?? '');
-    if (url.pathname === '/fill') await object.fill(number('from'), number('to'));
-    else if (url.pathname === '/run')
-      return Response.json(await object.run(url.searchParams.get('op') ?? '', number('count'), number('entries')));
-    else if (url.pathname === '/stats') return Response.json(await object.stats());
-    return new Response('ok');
+    switch (url.pathname) {
+      case '/fill':
+        await object.fill(number('from'), number('to'));
+        return new Response('ok');
+      case '/run':
+        return Response.json(await object.run(url.searchParams.get('op') ?? '', number('count'), number('entries')));
+      case '/stats':
+        return Response.json(await object.stats());
+      case '/fill-vectors':
+        return Response.json(await object.fillVectors(number('count'), number('dimensions')));
+      case '/search-vectors':
+        return Response.json(await object.searchVectors(number('count')));
+      default:
+        return new Response('ok');
+    }
   },
 } satisfies ExportedHandler<Env>;

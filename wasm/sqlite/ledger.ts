@@ -110,6 +110,11 @@ export class Ledger {
     return new Ledger({ ...options, header, spent });
   }
 
+  /** Whether `save` has something to write. */
+  get isDirty(): boolean {
+    return this.#dirty;
+  }
+
   get header(): Header {
     return this.#header;
   }

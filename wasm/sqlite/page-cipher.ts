@@ -38,8 +38,8 @@ export class PageCipher {
   /** Built once; only its last 13 bytes differ from box to box. */
   readonly #aad: Uint8Array;
   readonly #aadTail: DataView;
-  readonly #nonces = new Uint8Array(NONCES_DRAWN * NONCE_BYTES);
-  #nonceAt = this.#nonces.length;
+  #nonces = new Uint8Array(0);
+  #nonceAt = 0;
 
   constructor(identity: DatabaseIdentity) {
     this.#identity = identity;
@@ -73,7 +73,10 @@ export class PageCipher {
     const sealed = cipher.update(plain);
     cipher.final();
     const box = new Uint8Array(OVERHEAD + sealed.length);
-    new DataView(box.buffer).setUint32(0, keyId);
+    box[0] = keyId >>> 24;
+    box[1] = keyId >>> 16;
+    box[2] = keyId >>> 8;
+    box[3] = keyId;
     box.set(nonce, KEY_ID_BYTES);
     box.set(sealed, KEY_ID_BYTES + NONCE_BYTES);
     box.set(cipher.getAuthTag(), box.length - TAG_BYTES);
@@ -120,11 +123,10 @@ export class PageCipher {
 
   #nonce(): Uint8Array {
     if (this.#nonceAt === this.#nonces.length) {
-      getRandomValues(this.#nonces);
+      this.#nonces = getRandomValues(new Uint8Array(NONCES_DRAWN * NONCE_BYTES));
       this.#nonceAt = 0;
     }
-    // A copy: the cipher may look at it again, and the buffer is filled anew.
-    return this.#nonces.slice(this.#nonceAt, (this.#nonceAt += NONCE_BYTES));
+    return this.#nonces.subarray(this.#nonceAt, (this.#nonceAt += NONCE_BYTES));
   }
 }
 

@@ -1,8 +1,8 @@
 import { SealedError } from './errors.ts';
 import type { HostSql } from './types.ts';
 
-/** Rows of one statement; two bindings each, of the hundred that the platform allows. */
-const ROWS_MAX = 16;
+/** Pages of one statement; two bindings each, of the hundred that the platform allows. */
+export const PAGES_AT_ONCE = 16;
 
 export interface StoredPage {
   readonly no: number;
@@ -99,8 +99,8 @@ export class PageStore {
     let row: (number | ArrayBuffer)[] = [];
     for (const [no, box] of pages) {
       row.push(no, box.buffer);
-      if (row.length < 2 * ROWS_MAX) continue;
-      this.#sql.exec(this.#writing(set, ROWS_MAX), ...row);
+      if (row.length < 2 * PAGES_AT_ONCE) continue;
+      this.#sql.exec(this.#writing(set, PAGES_AT_ONCE), ...row);
       row = [];
     }
     if (row.length > 0) this.#sql.exec(this.#writing(set, row.length / 2), ...row);

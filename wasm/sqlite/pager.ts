@@ -2,7 +2,7 @@ import type { Pages } from './connection.ts';
 import { SealedError } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 import type { PageCipher } from './page-cipher.ts';
-import type { PageStore } from './page-store.ts';
+import { PAGES_AT_ONCE, type PageStore } from './page-store.ts';
 import type { FileContents, FileImage } from './sql-js.ts';
 import { PAGE_BYTES, squeeze, unsqueeze } from './squeeze.ts';
 
@@ -113,7 +113,12 @@ export class Pager implements FileContents, Pages {
     return fault;
   }
 
-  /** Inside the host's transaction: every page written since the last flush goes to storage, sealed. */
+  /** Whether `flush` is one statement, which is atomic by itself: the host's transaction would cost more than it does. */
+  get flushIsAtomic(): boolean {
+    return this.#pending.size <= PAGES_AT_ONCE && !this.#ledger.isDirty && !this.#grows();
+  }
+
+  /** Every page written since the last flush goes to storage, sealed; in the host's transaction unless `flushIsAtomic`. */
   flush(): void {
     this.#store.writePages(this.#set, this.#pending);
     if (this.#set === this.#ledger.header.set) for (const no of this.#pending.keys()) this.#ledger.reserve(no);
@@ -125,6 +130,14 @@ export class Pager implements FileContents, Pages {
   /** One page in clear; for export. The buffer is used again by the next read. */
   page(no: number): Uint8Array {
     return this.#read(no);
+  }
+
+  /** Whether a new page is beyond what the pager row has reserved. */
+  #grows(): boolean {
+    const { set, pages } = this.#ledger.header;
+    if (this.#set !== set) return false;
+    for (const no of this.#pending.keys()) if (no >= pages) return true;
+    return false;
   }
 
   #read(no: number): Uint8Array {

@@ -258,7 +258,8 @@ export class SealedDatabase implements SealedStorage {
     }
     if (!pager.hasPending) return;
     try {
-      this.#internals.storage.transactionSync(() => pager.flush());
+      if (pager.flushIsAtomic) pager.flush();
+      else this.#internals.storage.transactionSync(() => pager.flush());
     } catch (error) {
       // The storage is rolled back, the engine has committed: they differ.
       this.#drop();
