@@ -1,0 +1,121 @@
+import type { Parsed, ParseRefusal, Session, Splice } from '../engine.ts';
+import type { LanguageId } from '../languages.ts';
+import { type Prepared, prepare } from './align.ts';
+import { type Declaration, declarationsOf } from './declarations.ts';
+import { compareDeclarations, countMarkers, isWhole } from './proofs.ts';
+import { applySplices, type Lines, type OutLine, splitLines, toSplices } from './text.ts';
+import type { Candidate, RefusalReason } from './types.ts';
+
+/** A refusal on its way out. */
+export class Refusal extends Error {
+  readonly reason: RefusalReason;
+  readonly candidates: readonly Candidate[];
+
+  constructor(reason: RefusalReason, detail: string, candidates: readonly Candidate[] = []) {
+    super(detail);
+    this.reason = reason;
+    this.candidates = candidates;
+  }
+}
+
+/** An output that holds all proofs. */
+export interface Proved {
+  readonly output: string;
+  readonly splices: readonly Splice[];
+  readonly removed: readonly string[];
+}
+
+export interface Failure {
+  readonly reason: RefusalReason;
+  readonly detail: string;
+}
+
+/** What a style lets an edit do to declarations that it does not show any more. */
+export type Removal =
+  /** Said outright: a `-` line, a SEARCH text. */
+  | 'explicit'
+  /** Shown by neighbours that stand together; a rename is not one. */
+  | 'shown'
+  /** The edit is the whole file. */
+  | 'rewrite';
+
+/** The original, parsed and prepared once for all that is tried on it. */
+export class Context {
+  readonly session: Session;
+  readonly language: LanguageId;
+  readonly source: string;
+  readonly parsed: Parsed;
+  readonly lines: Lines;
+  readonly prepared: Prepared;
+  #declarations: Declaration[] | null = null;
+
+  constructor(session: Session, language: LanguageId, source: string) {
+    this.session = session;
+    this.language = language;
+    this.source = source;
+    this.parsed = accepted(session.parse(language, source));
+    this.lines = splitLines(source);
+    this.prepared = prepare(this.lines.texts);
+  }
+
+  get declarations(): readonly Declaration[] {
+    this.#declarations ??= declarationsOf(this.parsed.snapshot, this.language);
+    return this.#declarations;
+  }
+
+  /** Parses a text of its own. */
+  parse(source: string): Parsed {
+    return accepted(this.session.parse(this.language, source));
+  }
+
+  proveLines(out: readonly OutLine[], removal: Removal): Proved | Failure {
+    return this.prove(toSplices(this.lines, out), removal);
+  }
+
+  /** Makes the output and checks it. */
+  prove(splices: readonly Splice[], removal: Removal): Proved | Failure {
+    const before = this.parsed.snapshot;
+    const output = applySplices(this.source, splices);
+    if (output === this.source) return { output, splices: [], removed: [] };
+    const after = accepted(this.session.reparse(this.parsed, output, splices)).snapshot;
+    if (after.errorCount > before.errorCount) {
+      const error = after.errors()[0] ?? 0;
+      return { reason: 'does_not_parse', detail: `the result has a syntax error in line ${lineAt(output, after.start(error))}` };
+    }
+    if (countMarkers(after) > countMarkers(before)) return { reason: 'proof_failed', detail: 'a marker is left in the result' };
+    const { lost, gained, duplicated } = compareDeclarations(this.declarations, declarationsOf(after, this.language));
+    if (duplicated.length > 0) return { reason: 'proof_failed', detail: `declared twice: ${duplicated.slice(0, 3).join(', ')}` };
+    if (removal === 'shown') {
+      const renamed = lost.find(({ key }) => gained.some((other) => kindOf(other.key) === kindOf(key)));
+      if (renamed !== undefined) return { reason: 'proof_failed', detail: `${renamed.path} would be lost or renamed` };
+      for (const splice of splices) {
+        if (splice.text.trim() === '' && !isWhole(before, splice.start, splice.end)) {
+          return {
+            reason: 'proof_failed',
+            detail: `line ${lineAt(this.source, splice.start)}: part of a statement would be deleted`,
+          };
+        }
+      }
+    }
+    return { output, splices, removed: lost.map(({ path }) => path) };
+  }
+}
+
+const kindOf = (key: string): string => key.slice(0, key.indexOf(':'));
+
+export function accepted(parsed: Parsed | ParseRefusal): Parsed {
+  if (typeof parsed !== 'string') return parsed;
+  throw new Refusal(
+    parsed,
+    { too_large: 'the text is too large', budget: 'parsing took too long', unsupported: 'no such grammar' }[parsed],
+  );
+}
+
+/** 1-based. */
+export function lineAt(source: string, offset: number): number {
+  let line = 1;
+  for (let at = source.indexOf('\n'); at >= 0 && at < offset; at = source.indexOf('\n', at + 1)) line += 1;
+  return line;
+}
+
+export const isFailure = (result: Proved | Failure): result is Failure => 'reason' in result;
