@@ -37,24 +37,24 @@ export interface Reading {
   readonly evidence: number;
 }
 
-export interface Prices {
-  /** Added for a new line that stands word for word elsewhere in the original: it is more likely to be that line. */
-  readonly duplicateInsert: number;
-  /** The same beside a marker, where an edit shows where it is, not what is new. */
-  readonly duplicateAtMarker: Readonly<Record<'faint' | 'plain', number>>;
-  readonly deleteOpen: number;
-  readonly dirtyElision: number;
-}
-
-export const PRICES: Prices = {
-  duplicateInsert: 2,
-  duplicateAtMarker: { faint: 1, plain: 3 },
+const PRICES = {
+  /** Added for a new line that stands word for word elsewhere in the original. Copies are common. */
+  duplicateInsert: 0.3,
+  /**
+   * The same beside a marker, where an edit shows where it is, not what is new: such a line is the one of the original. Six
+   * times that if the original has it once, twice if it has it two or three times.
+   */
+  knownAtMarker: 6,
+  faintAtMarker: 2,
+  /** For brackets between two markers with nothing new: they close what is elided. */
+  insertAmongShown: 4,
   deleteOpen: 0.8,
+  /** For an elision that takes lines left of its marker. */
   dirtyElision: 0.8,
-};
+} as const;
 
 const INSERT = { blank: 0.05, faint: 0.3, plain: 0.6 } as const;
-const DELETE = { blank: 0.02, faint: 0.1, plain: 0.2 } as const;
+const DELETE = { blank: 0.05, faint: 0.15, plain: 0.35 } as const;
 const EVIDENCE = { blank: 0, faint: 0.25, plain: 1 } as const;
 
 type Weight = keyof typeof INSERT;
@@ -390,6 +390,16 @@ function spaceOut(original: Prepared, out: OutLine[], block: readonly string[], 
   if (!markerAfter && blankAfter) out.splice(out.length - block.length, 0, '');
 }
 
+/** Whether only blank lines stand between an item and a marker. */
+function besideMarker(items: readonly EditItem[], place: number): boolean {
+  for (const step of [-1, 1]) {
+    let at = place + step;
+    while (items[at]?.kind === 'line' && isBlank(textOf(items[at]))) at += step;
+    if (items[at]?.kind === 'marker') return true;
+  }
+  return false;
+}
+
 type PreparedItem =
   | { readonly kind: 'marker'; readonly elisionCost: number; readonly indent: number; readonly closable: boolean }
   | {
@@ -408,6 +418,15 @@ function prepareItems(original: Prepared, items: readonly EditItem[], from: numb
   for (const item of items) {
     if (item.kind === 'line') shown.add(original.ids.get(item.text.trimEnd()) ?? 0);
   }
+  const onlyShown = new Set<EditItem>();
+  for (let start = 0; start < items.length; start += 1) {
+    let end = start;
+    while (end < items.length && items[end]?.kind === 'line') end += 1;
+    const segment = items.slice(start, end);
+    const all = segment.every((item) => isBlank(textOf(item)) || original.ids.has(textOf(item).trimEnd()));
+    if (all) for (const item of segment) onlyShown.add(item);
+    start = end;
+  }
   return items.map((item, place) => {
     if (item.kind === 'marker') {
       return { kind: 'marker', elisionCost: item.elisionCost, indent: item.indent, closable: item.closable === true };
@@ -422,9 +441,11 @@ function prepareItems(original: Prepared, items: readonly EditItem[], from: numb
     }
     let insertCost: number = INSERT[weight];
     if (known !== undefined && weight !== 'blank') {
-      const rare = weight === 'plain' && (original.counts[known] ?? 0) <= 2;
-      const atMarker = items[place - 1]?.kind === 'marker' || items[place + 1]?.kind === 'marker';
-      insertCost += atMarker ? PRICES.duplicateAtMarker[weight] : rare ? PRICES.duplicateInsert : 0.1;
+      const times = original.counts[known] ?? 0;
+      if (besideMarker(items, place)) {
+        if (weight === 'faint') insertCost += onlyShown.has(item) ? PRICES.insertAmongShown : PRICES.faintAtMarker;
+        else insertCost += times === 1 ? PRICES.knownAtMarker * 6 : times < 4 ? PRICES.knownAtMarker * 2 : PRICES.knownAtMarker;
+      } else insertCost += weight === 'plain' && times <= 2 ? PRICES.duplicateInsert : 0.1;
     }
     let substitutes: Map<number, number> | null = null;
     if (known === undefined && weight === 'plain') {

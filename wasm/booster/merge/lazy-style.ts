@@ -1,5 +1,6 @@
 import { type Context, Refusal } from './context.ts';
 import { atOriginalDepth, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
+import { isMarkerLine } from './markers.ts';
 import { onlyOne, type Outcome } from './outcome.ts';
 import { isBlank } from './text.ts';
 
@@ -15,6 +16,9 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   if (!hasMarker(items)) throw new Refusal('unsupported', 'the edit has no marker');
   const merge = mergeLines(context.prepared, withEdges(items, context.prepared));
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
+  (globalThis as unknown as { __outs?: string[] }).__outs = merge.readings.map(
+    (r) => `${r.cost}\n` + r.out.map((l) => (typeof l === 'number' ? context.lines.texts[l] : l)).join('\n'),
+  ); // DEBUG
   if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
   if ((merge.readings[0]?.evidence ?? 0) < EVIDENCE_MIN)
     throw new Refusal('not_found', 'the edit shares too little with the original');
@@ -27,10 +31,14 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   return { proved: onlyOne(context, tried), engine: 'lines' };
 }
 
-/** Lines that look like markers and are text: they stand in a string. */
+/**
+ * Lines that look like markers and are text: they stand in a string, and the original has them too. In a string that the
+ * edit changes, a marker may stand for text as well as be text; it is taken for a marker, and the proofs see to the rest.
+ */
 export function contentLines(context: Context, texts: readonly string[]): (line: number) => boolean {
+  const known = texts.map((text) => isMarkerLine(text, context.language) && context.prepared.ids.has(text.trimEnd()));
   const source = texts.join('\n');
-  if (!/["'`]/.test(source)) return () => false;
+  if (!known.includes(true) || !/["'`]/.test(source)) return () => false;
   const snapshot = context.parse(source).snapshot;
   // A string that is opened or closed behind a marker would make everything after it text.
   if (snapshot.errorCount > 0) return () => false;
@@ -41,6 +49,7 @@ export function contentLines(context: Context, texts: readonly string[]): (line:
     at += text.length + 1;
   }
   return (line) => {
+    if (known[line] !== true) return false;
     const text = texts[line] ?? '';
     const start = (starts[line] ?? 0) + (text.length - text.trimStart().length);
     for (let node = snapshot.nodeAt(start, start + 1); node >= 0; node = snapshot.parent(node)) {

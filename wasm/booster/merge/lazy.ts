@@ -6,6 +6,9 @@ import { commonIndent, indentOf, indentWidth, isBlank, reindent } from './text.t
 /** How much dearer than the best reading another one must be to leave no doubt. */
 export const MARGIN = 1;
 
+/** The same as a share of the best one's price: the more an edit changes, the less one line tells. */
+export const RELATIVE_MARGIN = 0.1;
+
 /** Readings looked at when the best has a close second. */
 const CLOSE_READINGS = 10;
 
@@ -125,11 +128,12 @@ export function mergeLines(
   for (const bound of BOUNDS) {
     const { readings } = align(original, items, { ...range, bound });
     const [best, second] = readings;
+    const margin = best === undefined ? 0 : Math.max(MARGIN, best.cost * RELATIVE_MARGIN);
     // A second one just past the bound would be missed.
-    if (best === undefined || best.cost + MARGIN > bound) continue;
-    if (second === undefined || second.cost - best.cost >= MARGIN) return { readings: [best], crowded: false };
-    const wider = align(original, items, { ...range, bound: best.cost + MARGIN, kept: CLOSE_READINGS });
-    const close = wider.readings.filter((reading) => reading.cost < best.cost + MARGIN);
+    if (best === undefined || best.cost + margin > bound) continue;
+    if (second === undefined || second.cost - best.cost >= margin) return { readings: [best], crowded: false };
+    const wider = align(original, items, { ...range, bound: best.cost + margin, kept: CLOSE_READINGS });
+    const close = wider.readings.filter((reading) => reading.cost < best.cost + margin);
     return { readings: close, crowded: close.length === CLOSE_READINGS };
   }
   return null;
