@@ -30,12 +30,17 @@ export interface Failure {
   readonly detail: string;
 }
 
+/** Lines of a statement that may be deleted without all of it: an unwrapped block loses its first and its last. */
+const PART_MAX_LINES = 3;
+
 /** What a style lets an edit do to declarations that it does not show any more. */
 export type Removal =
   /** Said outright: a `-` line, a SEARCH text. */
   | 'explicit'
   /** Shown by neighbours that stand together; a rename is not one. */
   | 'shown'
+  /** Whole definitions: what is within a function may go, what is a member of anything else may not. */
+  | 'members'
   /** The edit is the whole file. */
   | 'rewrite';
 
@@ -85,11 +90,20 @@ export class Context {
     if (countMarkers(after) > countMarkers(before)) return { reason: 'proof_failed', detail: 'a marker is left in the result' };
     const { lost, gained, duplicated } = compareDeclarations(this.declarations, declarationsOf(after, this.language));
     if (duplicated.length > 0) return { reason: 'proof_failed', detail: `declared twice: ${duplicated.slice(0, 3).join(', ')}` };
+    if (removal === 'members') {
+      const missing = lost.find((declaration) => !this.#isLocal(declaration));
+      if (missing !== undefined) return { reason: 'proof_failed', detail: `${missing.path} would be lost` };
+    }
     if (removal === 'shown') {
       const renamed = lost.find(({ key }) => gained.some((other) => kindOf(other.key) === kindOf(key)));
       if (renamed !== undefined) return { reason: 'proof_failed', detail: `${renamed.path} would be lost or renamed` };
       for (const splice of splices) {
-        if (splice.text.trim() === '' && !isWhole(before, splice.start, splice.end)) {
+        if (splice.text.trim() !== '') continue;
+        const count = this.source
+          .slice(splice.start, splice.end)
+          .split('\n')
+          .filter((text) => text.trim() !== '').length;
+        if (count > PART_MAX_LINES && !isWhole(before, splice.start, splice.end)) {
           return {
             reason: 'proof_failed',
             detail: `line ${lineAt(this.source, splice.start)}: part of a statement would be deleted`,
@@ -98,6 +112,11 @@ export class Context {
       }
     }
     return { output, splices, removed: lost.map(({ path }) => path) };
+  }
+
+  /** Within a function: nobody outside can name it. */
+  #isLocal(declaration: Declaration): boolean {
+    return /(?:^|\/)(?:function|method):[^/]*\/./.test(declaration.path);
   }
 }
 

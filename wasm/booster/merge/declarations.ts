@@ -109,6 +109,7 @@ export function declarationsOf(snapshot: Snapshot, language: LanguageId): Declar
     const named = nameOf(snapshot, node, kind, language);
     if (named === null) continue;
     const outer = outerOf(snapshot, node);
+    if (isAnonymousMember(snapshot, outer)) continue;
     if (kind === 'variable' && !countsAsDeclaration(snapshot, outer)) continue;
     const parent = open.at(-1) ?? -1;
     const key = `${kind}:${named.name}${named.extra}`;
@@ -144,6 +145,17 @@ function countsAsDeclaration(snapshot: Snapshot, outer: number): boolean {
   const type = snapshot.type(parent);
   if (SCOPES.has(type)) return true;
   return type === 'block' && snapshot.type(snapshot.parent(parent)) === 'class_definition';
+}
+
+/** A method of an object literal or an anonymous class: its container has no name to tell it apart by. */
+function isAnonymousMember(snapshot: Snapshot, outer: number): boolean {
+  const parent = snapshot.parent(outer);
+  if (parent < 0) return false;
+  const type = snapshot.type(parent);
+  if (type === 'object' || type === 'object_type') return true;
+  if (type !== 'class_body') return false;
+  const container = snapshot.parent(parent);
+  return snapshot.type(container) === 'object_creation_expression' || snapshot.childByField(container, 'name') < 0;
 }
 
 function outerOf(snapshot: Snapshot, node: number): number {
