@@ -14,6 +14,8 @@ export type EditItem =
       readonly text: string;
       /** A blank line that only sets off a marker: it may be left out. */
       readonly optional?: boolean;
+      /** Its line in the edit, from 0. */
+      readonly line?: number;
     }
   | {
       readonly kind: 'marker';
@@ -33,6 +35,8 @@ export interface Reading {
   readonly hiddenBefore: number;
   readonly hiddenAfter: number;
   readonly out: readonly OutLine[];
+  /** The line of `out` that each item became; -1 for markers and for blank lines left out. */
+  readonly places: Int32Array;
   /** Items matched exactly, weighted by how much such a line says. */
   readonly evidence: number;
 }
@@ -296,7 +300,7 @@ export function align(
           if (at === count) continue;
           if (key === current.key) {
             // A blank line is shown everywhere: it neither holds up a deletion nor begins one.
-            push(nextRow, at + 1, weight === 'blank' ? mode : ANCHORED, cost, keptHash, () => paths.add(path, SHOW, at));
+            push(nextRow, at + 1, weight === 'blank' ? mode : ANCHORED, cost, keptHash, () => paths.add(path, SHOW, item));
           } else {
             const substitution = current.substitutes?.get(at);
             if (substitution !== undefined) {
@@ -335,6 +339,7 @@ export function align(
       let evidence = 0;
       let hiddenBefore = 0;
       let hiddenAfter = 0;
+      const places = new Int32Array(items.length).fill(-1);
       const steps = paths.trace(path);
       for (const [index, { op, line }] of steps.entries()) {
         if (op === ELIDE) {
@@ -345,14 +350,16 @@ export function align(
             else if (index === steps.length - 1 && isOpenEdge(items.at(-1))) hiddenAfter += 1;
           }
         } else if (op === SHOW) {
-          evidence += EVIDENCE[original.weights[from + line] ?? 'blank'];
-          out.push(from + line);
-          at = line + 1;
+          evidence += EVIDENCE[original.weights[from + at] ?? 'blank'];
+          places[line] = out.length;
+          out.push(from + at);
+          at += 1;
         } else if (op === DROP) at = line + 1;
         else if (op === SUBSTITUTE) {
           out.push(textOf(items[line]));
           at += 1;
         } else {
+          places[line] = out.length;
           out.push(textOf(items[line]));
           // A block of new lines ends here: what follows it in the original, and what came before it?
           if (steps[index + 1]?.op === NEW) continue;
@@ -362,11 +369,14 @@ export function align(
           const before = steps[first - 1]?.op === ELIDE;
           if (after === before) continue;
           const block = steps.slice(first, index + 1).map((step) => textOf(items[step.line]));
-          spaceOut(original, out, block, from + at, after);
+          if (spaceOut(original, out, block, from + at, after) && before) {
+            for (let each = first; each <= index; each += 1)
+              places[steps[each]?.line ?? 0] = (places[steps[each]?.line ?? 0] ?? 0) + 1;
+          }
         }
       }
       for (let line = to; line < original.texts.length; line += 1) out.push(line);
-      return { cost, out, evidence, hiddenBefore, hiddenAfter };
+      return { cost, out, places, evidence, hiddenBefore, hiddenAfter };
     }),
   };
 }
@@ -380,14 +390,16 @@ const textOf = (item: EditItem | undefined): string => (item?.kind === 'line' ? 
  * other is behind the marker. Which of the two is new cannot be told from the lines, so the reading took the shown one for
  * the old one, and now there is none on the marker's side.
  */
-function spaceOut(original: Prepared, out: OutLine[], block: readonly string[], next: number, markerAfter: boolean): void {
-  if (block.filter((text) => !isBlank(text)).length < 2 || isBlank(block[0] ?? '') || isBlank(block.at(-1) ?? '')) return;
+function spaceOut(original: Prepared, out: OutLine[], block: readonly string[], next: number, markerAfter: boolean): boolean {
+  if (block.filter((text) => !isBlank(text)).length < 2 || isBlank(block[0] ?? '') || isBlank(block.at(-1) ?? '')) return false;
   const blankBefore = original.weights[next - 1] === 'blank';
   const blankAfter = original.weights[next] === 'blank';
   const edge = next <= 0 || next >= original.texts.length;
-  if (edge || blankBefore === blankAfter) return;
+  if (edge || blankBefore === blankAfter) return false;
   if (markerAfter && blankBefore) out.push('');
-  if (!markerAfter && blankAfter) out.splice(out.length - block.length, 0, '');
+  else if (!markerAfter && blankAfter) out.splice(out.length - block.length, 0, '');
+  else return false;
+  return true;
 }
 
 /** Whether only blank lines stand between an item and a marker. */

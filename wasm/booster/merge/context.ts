@@ -1,5 +1,6 @@
 import type { Parsed, ParseRefusal, Session, Splice } from '../engine.ts';
 import type { LanguageId } from '../languages.ts';
+import type { Snapshot } from '../snapshot.ts';
 import { type Prepared, prepare } from './align.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { compareDeclarations, countMarkers, isWhole } from './proofs.ts';
@@ -23,6 +24,8 @@ export interface Proved {
   readonly output: string;
   readonly splices: readonly Splice[];
   readonly removed: readonly string[];
+  /** The output's tree. */
+  readonly after: Snapshot;
 }
 
 export interface Failure {
@@ -81,7 +84,7 @@ export class Context {
   prove(splices: readonly Splice[], removal: Removal): Proved | Failure {
     const before = this.parsed.snapshot;
     const output = applySplices(this.source, splices);
-    if (output === this.source) return { output, splices: [], removed: [] };
+    if (output === this.source) return { output, splices: [], removed: [], after: before };
     const after = accepted(this.session.reparse(this.parsed, output, splices)).snapshot;
     if (after.errorCount > before.errorCount) {
       const error = after.errors()[0] ?? 0;
@@ -93,6 +96,8 @@ export class Context {
     if (removal === 'members') {
       const missing = lost.find((declaration) => !this.#isLocal(declaration));
       if (missing !== undefined) return { reason: 'proof_failed', detail: `${missing.path} would be lost` };
+      const moved = gained.find(({ key, parent }) => parent >= 0 && this.declarations.some((other) => other.key === key));
+      if (moved !== undefined) return { reason: 'proof_failed', detail: `${moved.path} stands elsewhere in the original` };
     }
     if (removal === 'shown') {
       const renamed = lost.find(({ key }) => gained.some((other) => kindOf(other.key) === kindOf(key)));
@@ -111,7 +116,7 @@ export class Context {
         }
       }
     }
-    return { output, splices, removed: lost.map(({ path }) => path) };
+    return { output, splices, removed: lost.map(({ path }) => path), after };
   }
 
   /** Within a function: nobody outside can name it. */

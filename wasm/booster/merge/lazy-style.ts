@@ -1,7 +1,8 @@
-import { type Context, Refusal } from './context.ts';
+import { type Context, isFailure, Refusal } from './context.ts';
 import { atOriginalDepth, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
 import { isMarkerLine } from './markers.ts';
 import { onlyOne, type Outcome } from './outcome.ts';
+import { confirms, structureOf } from './structure.ts';
 import { isBlank } from './text.ts';
 
 /** Matched lines, by what they say, that a placement must rest on. */
@@ -14,7 +15,8 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   if (!items.some((item) => item.kind === 'line' && !isBlank(item.text)))
     throw new Refusal('not_code', 'the edit holds only markers');
   if (!hasMarker(items)) throw new Refusal('unsupported', 'the edit has no marker');
-  const merge = mergeLines(context.prepared, withEdges(items, context.prepared));
+  const edged = withEdges(items, context.prepared);
+  const merge = mergeLines(context.prepared, edged);
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
   (globalThis as unknown as { __outs?: string[] }).__outs = merge.readings.map(
     (r) => `${r.cost}\n` + r.out.map((l) => (typeof l === 'number' ? context.lines.texts[l] : l)).join('\n'),
@@ -28,6 +30,14 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
     throw new Refusal('ambiguous', 'the end of the file is neither shown nor marked, but its beginning is');
   }
   const tried = merge.readings.map((reading) => context.proveLines(reading.out, 'shown'));
+  const structure = structureOf(context, texts);
+  const confirmed = tried.filter((each, at) => {
+    const reading = merge.readings[at];
+    if (structure === null || structure.spans.length === 0 || isFailure(each) || reading === undefined) return false;
+    return confirms(context, structure, edged, reading, each.after);
+  });
+  // Of several readings the one that the edit's own tree agrees with.
+  if (confirmed.length > 0) return { proved: onlyOne(context, confirmed), engine: 'tree+lines' };
   return { proved: onlyOne(context, tried), engine: 'lines' };
 }
 

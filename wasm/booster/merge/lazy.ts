@@ -6,11 +6,13 @@ import { commonIndent, indentOf, indentWidth, isBlank, reindent } from './text.t
 /** How much dearer than the best reading another one must be to leave no doubt. */
 export const MARGIN = 1;
 
+const MARGIN_MAX = 2.5;
+
 /** The same as a share of the best one's price: the more an edit changes, the less one line tells. */
-export const RELATIVE_MARGIN = 0.1;
+export const RELATIVE_MARGIN = 0.08;
 
 /** Readings looked at when the best has a close second. */
-const CLOSE_READINGS = 10;
+const CLOSE_READINGS = 16;
 
 /** Prices up to which readings are looked for, one after the other: most edits are cheap, and a low bound is quick. */
 const BOUNDS = [6, 30, 400];
@@ -27,13 +29,13 @@ export function itemsOf(texts: readonly string[], language: LanguageId, isConten
     if (items.at(-1)?.kind !== 'marker') items.push({ kind: 'marker', implicit: false, elisionCost: 0, indent });
   };
   for (const [line, text] of texts.entries()) {
-    if (isContent(line)) items.push({ kind: 'line', text });
+    if (isContent(line)) items.push({ kind: 'line', text, line });
     else if (isMarkerLine(text, language)) marker(indentWidth(text));
     else {
       const inline = splitInlineMarker(text, language);
-      if (inline === null) items.push({ kind: 'line', text });
+      if (inline === null) items.push({ kind: 'line', text, line });
       else {
-        items.push({ kind: 'line', text: inline.before });
+        items.push({ kind: 'line', text: inline.before, line });
         marker(-1);
         if (inline.after !== '') items.push({ kind: 'line', text: indentOf(text) + inline.after });
       }
@@ -128,7 +130,7 @@ export function mergeLines(
   for (const bound of BOUNDS) {
     const { readings } = align(original, items, { ...range, bound });
     const [best, second] = readings;
-    const margin = best === undefined ? 0 : Math.max(MARGIN, best.cost * RELATIVE_MARGIN);
+    const margin = best === undefined ? 0 : Math.min(MARGIN_MAX, Math.max(MARGIN, best.cost * RELATIVE_MARGIN));
     // A second one just past the bound would be missed.
     if (best === undefined || best.cost + margin > bound) continue;
     if (second === undefined || second.cost - best.cost >= margin) return { readings: [best], crowded: false };

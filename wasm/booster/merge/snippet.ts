@@ -179,8 +179,16 @@ function replacement(
   }
   const lead = leadLines(snapshot, context, target);
   const ownLead = texts.slice(definition.lead, definition.head);
-  const indent = indentOf(old[head] ?? '');
-  const moved = (lines: readonly string[]): string[] => reindent(lines, indentOf(texts[definition.head] ?? ''), indent);
+  // At the depth of the line it replaces, or as it is written: where the file's own indent is odd, the lines decide.
+  const here = new Set(old.slice(lead.from, to).map((text) => text.trimEnd()));
+  const own = texts.slice(definition.lead, definition.end);
+  const moved = (lines: readonly string[]): string[] => {
+    const deeper = reindent(own, indentOf(texts[definition.head] ?? ''), indentOf(old[head] ?? ''));
+    const held = (some: readonly string[]): number => some.filter((text) => !isBlank(text) && here.has(text.trimEnd())).length;
+    return held(own) > held(deeper)
+      ? [...lines]
+      : reindent(lines, indentOf(texts[definition.head] ?? ''), indentOf(old[head] ?? ''));
+  };
   const body = moved(texts.slice(definition.head, definition.end));
   guardWrapping(context, target, definition, texts);
   if (ownLead.every(isBlank)) return { from: head, to, fresh: body };
