@@ -34,6 +34,11 @@ export interface Reading {
   /** Lines that are not blank behind the open edges, which no marker stands for. */
   readonly hiddenBefore: number;
   readonly hiddenAfter: number;
+  /**
+   * Stretches of `out` that are new and end, or begin, at a marker without a telling line of the original between: the edit
+   * shows only their other side.
+   */
+  readonly loose: readonly Loose[];
   readonly out: readonly OutLine[];
   /** The line of `out` that each item became; -1 for markers and for blank lines left out. */
   readonly places: Int32Array;
@@ -376,9 +381,44 @@ export function align(
         }
       }
       for (let line = to; line < original.texts.length; line += 1) out.push(line);
-      return { cost, out, places, evidence, hiddenBefore, hiddenAfter };
+      return { cost, out, places, evidence, hiddenBefore, hiddenAfter, loose: looseOf(steps, items, places) };
     }),
   };
+}
+
+/** See `Reading.loose`. Lines of the output, `from … to - 1`, and which side has no anchor. */
+export interface Loose {
+  readonly from: number;
+  readonly to: number;
+  readonly side: 'before' | 'after';
+}
+
+function looseOf(
+  steps: readonly { readonly op: number; readonly line: number }[],
+  items: readonly EditItem[],
+  places: Int32Array,
+): Loose[] {
+  const found: Loose[] = [];
+  const telling = (step: { readonly op: number; readonly line: number } | undefined): boolean =>
+    step?.op === SHOW && weightOf(textOf(items[step.line])) === 'plain';
+  for (let start = 0; start < steps.length; start += 1) {
+    if (steps[start]?.op !== NEW) continue;
+    let end = start;
+    while (steps[end + 1]?.op === NEW) end += 1;
+    const from = places[steps[start]?.line ?? 0] ?? 0;
+    const to = (places[steps[end]?.line ?? 0] ?? 0) + 1;
+    for (const [first, step, side] of [
+      [end + 1, 1, 'after'],
+      [start - 1, -1, 'before'],
+    ] as const) {
+      let at = first;
+      while (steps[at] !== undefined && steps[at]?.op !== ELIDE && !telling(steps[at]) && steps[at]?.op !== SUBSTITUTE)
+        at += step;
+      if (steps[at]?.op === ELIDE) found.push({ from, to, side });
+    }
+    start = end;
+  }
+  return found;
 }
 
 const isOpenEdge = (item: EditItem | undefined): boolean => item?.kind === 'marker' && item.implicit;

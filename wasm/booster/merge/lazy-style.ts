@@ -1,9 +1,11 @@
-import { type Context, isFailure, Refusal } from './context.ts';
+import type { EditItem, Reading } from './align.ts';
+import { type Context, isFailure, type Proved, Refusal } from './context.ts';
+import { declarationsOf } from './declarations.ts';
 import { atOriginalDepth, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
 import { isMarkerLine } from './markers.ts';
 import { onlyOne, type Outcome } from './outcome.ts';
 import { confirms, structureOf } from './structure.ts';
-import { isBlank } from './text.ts';
+import { isBlank, splitLines } from './text.ts';
 
 /** Matched lines, by what they say, that a placement must rest on. */
 const EVIDENCE_MIN = 1;
@@ -29,7 +31,14 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   if (best !== undefined && best.hiddenAfter > 0 && best.hiddenBefore === 0) {
     throw new Refusal('ambiguous', 'the end of the file is neither shown nor marked, but its beginning is');
   }
-  const tried = merge.readings.map((reading) => context.proveLines(reading.out, 'shown'));
+  if (best !== undefined && best.hiddenBefore > 0 && edged.at(-1)?.kind === 'marker' && !isImplicit(edged.at(-1))) {
+    throw new Refusal('ambiguous', 'the beginning of the file is neither shown nor marked, but its end is');
+  }
+  const tried = merge.readings.map((reading) => {
+    const proved = context.proveLines(reading.out, 'shown');
+    const renamed = isFailure(proved) ? null : halfRenamed(context, reading, proved);
+    return renamed === null ? proved : { reason: 'ambiguous' as const, detail: renamed };
+  });
   const structure = structureOf(context, texts);
   const confirmed = tried.filter((each, at) => {
     const reading = merge.readings[at];
@@ -39,6 +48,42 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   // Of several readings the one that the edit's own tree agrees with.
   if (confirmed.length > 0) return { proved: onlyOne(context, confirmed), engine: 'tree+lines' };
   return { proved: onlyOne(context, tried), engine: 'lines' };
+}
+
+const isImplicit = (item: EditItem | undefined): boolean => item?.kind === 'marker' && item.implicit;
+
+/**
+ * A new declaration that only one side ties to the original, beside a hidden one with nearly its name: was that renamed, or
+ * does it stay? What is wrong, or null.
+ */
+function halfRenamed(context: Context, reading: Reading, proved: Proved): string | null {
+  if (reading.loose.length === 0) return null;
+  const after = declarationsOf(proved.after, context.language);
+  const known = new Set(context.declarations.map(({ path }) => path));
+  const starts = splitLines(proved.output).starts;
+  for (const { from, to, side } of reading.loose) {
+    const [start, end] = [starts[from] ?? 0, starts[to] ?? 0];
+    for (const [at, fresh] of after.entries()) {
+      if (known.has(fresh.path) || fresh.start < start || fresh.start >= end || /^variable:/.test(fresh.key)) continue;
+      const siblings = after.filter((other) => other.parent === fresh.parent);
+      const beside = siblings[siblings.indexOf(after[at] ?? fresh) + (side === 'after' ? 1 : -1)];
+      if (beside === undefined || !known.has(beside.path) || kindOf(beside.key) !== kindOf(fresh.key)) continue;
+      if (areNearlyEqual(beside.name, fresh.name)) return `${fresh.name} may be the new name of ${beside.name}`;
+    }
+  }
+  return null;
+}
+
+const kindOf = (key: string): string => key.slice(0, key.indexOf(':'));
+
+/** One is the other with a letter or two more, less or changed. */
+function areNearlyEqual(a: string, b: string): boolean {
+  let head = 0;
+  while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
+  let tail = 0;
+  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
+  const apart = Math.max(a.length, b.length) - head - tail;
+  return apart <= 2 && a.length > 4;
 }
 
 /**

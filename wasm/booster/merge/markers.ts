@@ -5,9 +5,32 @@ const LEADER = /^(?:\{\s*\/\*+|\/\/+|\/\*+|#+|--+|<!--+|;+|%+|"""|\*(?!\/))\s*/;
 const TRAILER = /\s*(?:\*+\/\s*\}?|--+>|""")\s*$/;
 const DOTS = /\.{3,}|…/;
 
-/** Words by which a comment says that it stands for code. */
+/** The words of which comments that stand for code are made. A sentence that merely trails off has others. */
+const MARKER_WORDS = new Set(
+  (
+    'a above additional all and any are as at before below body brevity class classes code constants content contents continue continues ' +
+    'cases constructor declarations def definitions else elided elements elsewhere end entries etc everything exactly existing exports few fields file ' +
+    'following for from function functions goes handlers helper helpers here identical implementation import imports in init is it items keep keeps ' +
+    'kept last leave left lines logic main many method methods middle module more no not nothing of omit omitted or original other others out ' +
+    'parameters parts preserved previous properties props remain remaining remains rest retain routes same section setup skip skipped snip snipped ' +
+    'some start state statements stay stays still stuff tests that the there these this though to top truncated types unchanged unmodified up ' +
+    'untouched variables was we were with your changed changes modified update updates previously'
+  ).split(' '),
+);
+
+/** One word that must be among them, so that `// and then ...` is no marker. */
 const ABOUT_CODE =
-  /\b(?:existing|rest|unchanged|same|other|previous|remaining|remains?|keep|kept|omitted|elided|code|before|above|methods?|imports?|functions?|fields?|properties|statements|implementation|logic|class|content|body|as is|etc|unmodified|snip|skipped|more)\b/i;
+  /\b(?:existing|rest|unchanged|same|other|others|previous|remaining|remains?|keep|kept|omitted|elided|code|methods?|imports?|functions?|fields?|properties|statements|implementation|unmodified|untouched|snip|snipped|skipped|truncated|more|everything|original)\b/i;
+
+/** Whether a comment is made of such words, but for one that may be a name. */
+function isAboutCode(body: string): boolean {
+  const words = body.toLowerCase().match(/[\p{L}\p{N}_$]+/gu) ?? [];
+  return (
+    ABOUT_CODE.test(body) &&
+    words.length <= 12 &&
+    words.filter((word) => !MARKER_WORDS.has(word)).length <= (words.length > 1 ? 1 : 0)
+  );
+}
 
 /** The same without dots: only phrases that can hardly mean anything else. */
 const PHRASE =
@@ -27,7 +50,7 @@ function isMarkerText(body: string): boolean {
   const leads = /^[([]?\s*(?:\.{3,}|…)/.test(body);
   const trails = /(?:\.{3,}|…)\s*[)\]]?$/.test(body);
   if (leads && trails) return true;
-  return (leads || trails) && ABOUT_CODE.test(body);
+  return (leads || trails) && isAboutCode(body);
 }
 
 /** Whether a whole line is a marker. Bare dots are one too, except where they are code. */
@@ -35,7 +58,7 @@ export function isMarkerLine(text: string, language: LanguageId): boolean {
   const trimmed = text.trim();
   if (trimmed === '') return false;
   if (/^[([{]?\s*(?:\.{3,}|…)\s*[)\]}]?[;,]?$/.test(trimmed)) return language !== 'python' && !/^[([]/.test(trimmed);
-  if (/^(?:\.{3,}|…)\s*\S/.test(trimmed) && /(?:\.{3,}|…)$/.test(trimmed) && ABOUT_CODE.test(trimmed)) return true;
+  if (/^(?:\.{3,}|…)\s*\S/.test(trimmed) && /(?:\.{3,}|…)$/.test(trimmed) && isAboutCode(trimmed)) return true;
   return isMarkerComment(trimmed);
 }
 

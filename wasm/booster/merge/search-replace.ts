@@ -137,6 +137,9 @@ function isDone(texts: readonly string[], line: number, search: readonly string[
   const wanted = replace.map((text) => text.trim());
   for (let before = 0; before + search.length <= replace.length; before += 1) {
     if (!search.every((text, at) => wanted[before + at] === text.trim())) continue;
+    // A blank line or a bracket more stands beside much; it proves nothing.
+    const added = [...replace.slice(0, before), ...replace.slice(before + search.length)];
+    if (!added.some((text) => weightOf(text) === 'plain')) continue;
     if (line - before >= 0 && wanted.every((text, at) => here[line - before + at] === text)) return true;
   }
   return false;

@@ -136,7 +136,8 @@ function placedAt(texts: readonly string[], lines: readonly HunkLine[], { line, 
   const after = lines.flatMap(({ sign }, at) => (sign === '-' ? [] : [fresh[at] ?? '']));
   if (after.length > count && line - leading >= 0) {
     const there = after.every((text, at) => (texts[line - leading + at] ?? '').trimEnd() === text.trimEnd());
-    if (there && lines.every(({ sign }) => sign !== '-'))
+    const telling = lines.some(({ sign, text }) => sign === '+' && weightOf(text) === 'plain');
+    if (there && telling && lines.every(({ sign }) => sign !== '-'))
       return [{ from: line, to: line + count, out: numbers(line, count), done: true }];
   }
   const out: OutLine[] = [];
