@@ -142,4 +142,12 @@ export function lineAt(source: string, offset: number): number {
   return line;
 }
 
+/** Nothing to do: the edit is in the original already. */
+export const unchanged = ({ source, parsed }: Context): Proved => ({
+  output: source,
+  splices: [],
+  removed: [],
+  after: parsed.snapshot,
+});
+
 export const isFailure = (result: Proved | Failure): result is Failure => 'reason' in result;

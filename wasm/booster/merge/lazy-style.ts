@@ -1,7 +1,7 @@
 import type { EditItem, Reading } from './align.ts';
-import { type Context, isFailure, type Proved, Refusal } from './context.ts';
+import { type Context, isFailure, type Proved, Refusal, unchanged } from './context.ts';
 import { declarationsOf } from './declarations.ts';
-import { atOriginalDepth, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
+import { atOriginalDepth, embeds, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
 import { isMarkerLine } from './markers.ts';
 import { onlyOne, type Outcome } from './outcome.ts';
 import { confirms, structureOf } from './structure.ts';
@@ -17,6 +17,7 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   if (!items.some((item) => item.kind === 'line' && !isBlank(item.text)))
     throw new Refusal('not_code', 'the edit holds only markers');
   if (!hasMarker(items)) throw new Refusal('unsupported', 'the edit has no marker');
+  if (embeds(context.lines.texts, items)) return { proved: unchanged(context), engine: 'lines' };
   const edged = withEdges(items, context.prepared);
   const merge = mergeLines(context.prepared, edged);
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
@@ -36,7 +37,11 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   }
   const tried = merge.readings.map((reading) => {
     const proved = context.proveLines(reading.out, 'shown');
-    const renamed = isFailure(proved) ? null : halfRenamed(context, reading, proved);
+    if (isFailure(proved)) return proved;
+    // What the edit shows is there, in order: applied again, it finds itself.
+    if (!embeds(splitLines(proved.output).texts, edged))
+      return { reason: 'proof_failed' as const, detail: 'part of the edit is missing' };
+    const renamed = halfRenamed(context, reading, proved);
     return renamed === null ? proved : { reason: 'ambiguous' as const, detail: renamed };
   });
   const structure = structureOf(context, texts);

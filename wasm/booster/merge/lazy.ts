@@ -1,5 +1,5 @@
 import type { LanguageId } from '../languages.ts';
-import { align, type EditItem, prepare, type Prepared, type Reading, weightOf } from './align.ts';
+import { align, type EditItem, type Prepared, type Reading, weightOf } from './align.ts';
 import { isMarkerLine, splitInlineMarker } from './markers.ts';
 import { commonIndent, indentOf, indentWidth, isBlank, reindent } from './text.ts';
 
@@ -141,4 +141,38 @@ export function mergeLines(
   return null;
 }
 
-export { prepare };
+/**
+ * Whether a text holds the edit as it stands: its shown lines in order, those between two markers together. Then the edit
+ * is applied already. Blank lines beside markers do not count.
+ */
+export function embeds(texts: readonly string[], items: readonly EditItem[]): boolean {
+  const trimmed = texts.map((text) => text.trimEnd());
+  let at = 0;
+  for (let start = 0; start < items.length;) {
+    if (items[start]?.kind === 'marker') {
+      start += 1;
+      continue;
+    }
+    let end = start;
+    while (end < items.length && items[end]?.kind === 'line') end += 1;
+    const segment = trimBlank(items.slice(start, end));
+    const opens = start === 0;
+    const closes = end === items.length;
+    let place = opens ? 0 : closes ? Math.max(at, trimmed.length - segment.length) : at;
+    while (!segment.every((text, line) => trimmed[place + line] === text)) {
+      place += 1;
+      if (opens || closes || place + segment.length > trimmed.length) return false;
+    }
+    at = place + segment.length;
+    start = end;
+  }
+  return true;
+}
+
+function trimBlank(items: readonly EditItem[]): string[] {
+  const texts = items.map((item) => (item.kind === 'line' ? item.text.trimEnd() : ''));
+  return texts.slice(
+    texts.findIndex((text) => text !== ''),
+    texts.findLastIndex((text) => text !== '') + 1,
+  );
+}

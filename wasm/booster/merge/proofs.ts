@@ -43,12 +43,19 @@ function surplus(declarations: readonly Declaration[], others: ReadonlyMap<strin
   });
 }
 
+const commentTypes = new WeakMap<object, readonly boolean[]>();
+
 /** Comments that stand for code. */
 export function countMarkers(snapshot: Snapshot): number {
+  const { grammar } = snapshot;
+  let isComment = commentTypes.get(grammar);
+  if (isComment === undefined) {
+    isComment = grammar.typeNames.map((name) => name.includes('comment'));
+    commentTypes.set(grammar, isComment);
+  }
   let count = 0;
   for (let node = 0; node < snapshot.count; node += 1) {
-    if (snapshot.after(node) !== node + 1 && !/comment/.test(snapshot.type(node))) continue;
-    if (/comment/.test(snapshot.type(node)) && isMarkerComment(snapshot.text(node))) count += 1;
+    if (isComment[snapshot.types[node] ?? 0] === true && isMarkerComment(snapshot.text(node))) count += 1;
   }
   return count;
 }

@@ -3,7 +3,7 @@ import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
 import { exactPlaces, keepingEqual, type Place, shifted, shiftedPlaces } from './places.ts';
 import { DIVIDER_LINE, REPLACE_LINE, SEARCH_LINE } from './style.ts';
-import { isBlank, type OutLine } from './text.ts';
+import { isBlank, type OutLine, splitLines } from './text.ts';
 import type { Candidate } from './types.ts';
 
 interface Block {
@@ -50,12 +50,32 @@ export function applySearchReplace(context: Context, edit: readonly string[]): O
   if (context.source.trim() === '' && blocks.length === 1 && blocks[0]?.search.every(isBlank) === true) {
     return finish(context, blocks[0].replace);
   }
-  // Against the original, all at once; only a block that follows on from another needs the text the others made.
+  const out = placeAll(context, texts, blocks);
+  const outcome = finish(context, out);
+  const again = splitLines(outcome.proved.output).texts;
+  if (!isStable(() => placeAll(context, again, blocks))) {
+    throw new Refusal('proof_failed', 'applied a second time, the edit would change the result again');
+  }
+  return outcome;
+}
+
+/** Whether placing gives the lines as they are, or has no place. */
+export function isStable(place: () => readonly OutLine[]): boolean {
+  try {
+    return place().every((line, at) => line === at);
+  } catch (error) {
+    if (error instanceof Refusal) return true;
+    throw error;
+  }
+}
+
+function placeAll(context: Context, texts: readonly string[], blocks: readonly Block[]): OutLine[] {
+  // Against the text as it is, all at once; only a block that follows on from another needs the text the others made.
   const located = blocks.map((block) => locate(texts, block));
   const found = located.filter((each): each is Located => each !== null);
   const sorted = found.toSorted((a, b) => a.from - b.from);
   const apart = sorted.every((each, at) => at === 0 || each.from >= (sorted[at - 1]?.to ?? 0));
-  if (found.length === blocks.length && apart) return finish(context, assembled(texts.length, sorted));
+  if (found.length === blocks.length && apart) return assembled(texts.length, sorted);
   if (blocks.length === 1) throw missing(context, blocks[0]);
   let current: OutLine[] = texts.map((_, line) => line);
   for (const block of blocks) {
@@ -65,7 +85,7 @@ export function applySearchReplace(context: Context, edit: readonly string[]): O
     const fresh = each.fresh.map((line) => (typeof line === 'number' ? (current[line] ?? '') : line));
     current = [...current.slice(0, each.from), ...fresh, ...current.slice(each.to)];
   }
-  return finish(context, current);
+  return current;
 }
 
 function finish(context: Context, out: readonly OutLine[]): Outcome {

@@ -2,8 +2,9 @@ import { weightOf } from './align.ts';
 import { type Context, isFailure, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
 import { exactPlaces, type Place, shifted, shiftedPlaces } from './places.ts';
+import { isStable } from './search-replace.ts';
 import { HUNK_LINE } from './style.ts';
-import { isBlank, type OutLine } from './text.ts';
+import { isBlank, type OutLine, splitLines } from './text.ts';
 
 interface HunkLine {
   readonly sign: ' ' | '+' | '-';
@@ -66,18 +67,20 @@ interface Placed {
 
 export function applyUnifiedDiff(context: Context, edit: readonly string[]): Outcome {
   const hunks = parseHunks(edit);
-  const texts = context.lines.texts;
+  const proved = context.proveLines(placeAll(context, context.lines.texts, hunks), 'explicit');
+  if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
+  const again = splitLines(proved.output).texts;
+  if (!isStable(() => placeAll(context, again, hunks))) {
+    throw new Refusal('proof_failed', 'applied a second time, the edit would change the result again');
+  }
+  return { proved, engine: 'text' };
+}
+
+function placeAll(context: Context, texts: readonly string[], hunks: readonly Hunk[]): OutLine[] {
   const places = hunks.map((hunk) => placesOf(texts, hunk));
   for (const [at, each] of places.entries()) if (each.length === 0) throw missing(context, hunks[at]);
-  const chain =
-    onlyChain(places) ??
-    onlyChain(places.map((each, at) => underHeading(texts, each, hunks[at]?.heading ?? ''))) ??
-    onlyChain(
-      byDisplacement(
-        hunks,
-        places.map((each, at) => underHeading(texts, each, hunks[at]?.heading ?? '')),
-      ),
-    );
+  const headed = (): (readonly Placed[])[] => places.map((each, at) => underHeading(texts, each, hunks[at]?.heading ?? ''));
+  const chain = onlyChain(places) ?? onlyChain(headed()) ?? onlyChain(byDisplacement(hunks, headed()));
   if (chain === null) {
     const several = places.findIndex((each) => each.length > 1);
     const first = places[several] ?? places[0] ?? [];
@@ -95,9 +98,7 @@ export function applyUnifiedDiff(context: Context, edit: readonly string[]): Out
     next = to;
   }
   for (; next < texts.length; next += 1) out.push(next);
-  const proved = context.proveLines(out, 'explicit');
-  if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
-  return { proved, engine: 'text' };
+  return out;
 }
 
 /** Everywhere a hunk's old lines stand, by the strictest reading that has any. */
