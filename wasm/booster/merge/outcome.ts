@@ -10,7 +10,6 @@ export interface Outcome {
 export function onlyOne(context: Context, tried: readonly (Proved | Failure)[]): Proved {
   const passed: Proved[] = [];
   for (const each of tried) if (!isFailure(each) && !passed.some((other) => other.output === each.output)) passed.push(each);
-  (globalThis as unknown as { __outs?: string[] }).__outs = passed.map((x) => x.output); // DEBUG
   const [first] = passed;
   if (first === undefined) {
     const failure = tried.find(isFailure);

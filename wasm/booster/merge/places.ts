@@ -1,3 +1,4 @@
+import { weightOf } from './align.ts';
 import { indentOf, isBlank, type OutLine } from './text.ts';
 
 /** Where a run of lines stands, and how much deeper the original's lines are there. */
@@ -64,6 +65,20 @@ export function shifted(texts: readonly string[], { from, to }: Shift): string[]
     else return null;
   }
   return moved;
+}
+
+/**
+ * Whether what is to be put in place of `old` at a line stands there already, over it and round it: `a` to `a b` where `a b`
+ * is. A blank line or a bracket more stands beside much, and proves nothing.
+ */
+export function isDone(texts: readonly string[], line: number, old: readonly string[], fresh: readonly string[]): boolean {
+  if (fresh.length <= old.length) return false;
+  const known = new Set(old.map((text) => text.trim()));
+  if (!fresh.some((text) => weightOf(text) === 'plain' && !known.has(text.trim()))) return false;
+  for (let at = line - (fresh.length - old.length); at <= line; at += 1) {
+    if (at >= 0 && fresh.every((text, each) => (texts[at + each] ?? '').trim() === text.trim())) return true;
+  }
+  return false;
 }
 
 /** Lines that one comparison looks at; beyond, only equal ends are kept. */

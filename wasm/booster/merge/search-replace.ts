@@ -1,7 +1,7 @@
 import { weightOf } from './align.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
-import { exactPlaces, keepingEqual, type Place, shifted, shiftedPlaces } from './places.ts';
+import { exactPlaces, isDone, keepingEqual, type Place, shifted, shiftedPlaces } from './places.ts';
 import { DIVIDER_LINE, REPLACE_LINE, SEARCH_LINE } from './style.ts';
 import { isBlank, type OutLine, splitLines } from './text.ts';
 import type { Candidate } from './types.ts';
@@ -148,21 +148,6 @@ function withinLine(texts: readonly string[], { search, replace }: Block): Locat
   }
   const fresh = text.slice(0, at) + (replace[0] ?? '').trim() + text.slice(at + wanted.length);
   return { from: line, to: line + 1, fresh: [fresh] };
-}
-
-/** The replacement covers the place already: `a` to `a b` where `a b` stands. */
-function isDone(texts: readonly string[], line: number, search: readonly string[], replace: readonly string[]): boolean {
-  if (replace.length <= search.length) return false;
-  const here = texts.map((text) => text.trim());
-  const wanted = replace.map((text) => text.trim());
-  for (let before = 0; before + search.length <= replace.length; before += 1) {
-    if (!search.every((text, at) => wanted[before + at] === text.trim())) continue;
-    // A blank line or a bracket more stands beside much; it proves nothing.
-    const added = [...replace.slice(0, before), ...replace.slice(before + search.length)];
-    if (!added.some((text) => weightOf(text) === 'plain')) continue;
-    if (line - before >= 0 && wanted.every((text, at) => here[line - before + at] === text)) return true;
-  }
-  return false;
 }
 
 /** The SEARCH text is gone and the REPLACE text stands in one place: applied before. */

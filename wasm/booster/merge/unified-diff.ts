@@ -1,7 +1,7 @@
 import { weightOf } from './align.ts';
 import { type Context, isFailure, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
-import { exactPlaces, type Place, shifted, shiftedPlaces } from './places.ts';
+import { exactPlaces, isDone, type Place, shifted, shiftedPlaces } from './places.ts';
 import { isStable } from './search-replace.ts';
 import { HUNK_LINE } from './style.ts';
 import { isBlank, type OutLine, splitLines } from './text.ts';
@@ -132,15 +132,9 @@ function placedAt(texts: readonly string[], lines: readonly HunkLine[], { line, 
   );
   if (fresh === null) return [];
   const count = lines.filter(({ sign }) => sign !== '+').length;
-  // Only additions at an edge can stand there already while the old lines still match.
-  const leading = lines.findIndex(({ sign }) => sign !== '+');
+  const old = lines.flatMap(({ sign }, at) => (sign === '+' ? [] : [fresh[at] ?? '']));
   const after = lines.flatMap(({ sign }, at) => (sign === '-' ? [] : [fresh[at] ?? '']));
-  if (after.length > count && line - leading >= 0) {
-    const there = after.every((text, at) => (texts[line - leading + at] ?? '').trimEnd() === text.trimEnd());
-    const telling = lines.some(({ sign, text }) => sign === '+' && weightOf(text) === 'plain');
-    if (there && telling && lines.every(({ sign }) => sign !== '-'))
-      return [{ from: line, to: line + count, out: numbers(line, count), done: true }];
-  }
+  if (isDone(texts, line, old, after)) return [{ from: line, to: line + count, out: numbers(line, count), done: true }];
   const out: OutLine[] = [];
   let at = line;
   for (const [index, { sign }] of lines.entries()) {
