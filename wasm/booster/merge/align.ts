@@ -68,7 +68,7 @@ const EVIDENCE = { blank: 0, faint: 0.25, plain: 1 } as const;
 
 type Weight = keyof typeof INSERT;
 
-/** Lines that stand everywhere: brackets, `else {`, `return;`, `try {`, `end`, `*​/`. */
+/** Lines that stand everywhere: brackets, `else {`, `return;`, `try {`, `end`, the end of a comment. */
 const FAINT =
   /^(?:[\s{}()[\];,:*/]*|(?:\}?\s*(?:else|try|finally|do|break|continue|return|pass|end|fi|done|default|begin|loop)\b[\s{}();:]*))$/;
 
@@ -103,6 +103,9 @@ export interface Alignment {
 export const ALIGN_MAX_CELLS = 3_000_000;
 
 const SIMILAR_MIN = 0.5;
+
+/** From here on a changed line tells its place nearly as well as one that is the same. */
+const ALIKE_MIN = 0.7;
 
 const tokensOf = (text: string): string[] => text.match(/[\p{L}\p{N}_$]+|[^\s\p{L}\p{N}_$]/gu) ?? [];
 
@@ -361,6 +364,9 @@ export function align(
           at += 1;
         } else if (op === DROP) at = line + 1;
         else if (op === SUBSTITUTE) {
+          const alike = similarity(tokensOf(textOf(items[line])), tokensOf(original.texts[from + at] ?? ''));
+          if (alike >= ALIKE_MIN) evidence += EVIDENCE.plain;
+          places[line] = out.length;
           out.push(textOf(items[line]));
           at += 1;
         } else {

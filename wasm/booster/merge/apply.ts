@@ -3,7 +3,8 @@ import { LANGUAGES } from '../languages.ts';
 import { APPLY_MAX_LENGTH, SOURCE_MAX_LENGTH } from '../limits.ts';
 import { Context, Refusal } from './context.ts';
 import { applyFull, looksFull } from './full.ts';
-import { applyLazy } from './lazy-style.ts';
+import { hasMarker, itemsOf } from './lazy.ts';
+import { applyLazy, contentLines } from './lazy-style.ts';
 import { applySearchReplace } from './search-replace.ts';
 import { applySnippet } from './snippet.ts';
 import { detectStyle, withoutFence } from './style.ts';
@@ -44,7 +45,7 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
     style = detected;
     return engine.session((session): ApplyResult => {
       const context = new Context(session, language, original);
-      if (style === 'snippet' && request.style === undefined && looksFull(context, texts)) style = 'full';
+      if (request.style === undefined) style = settle(context, detected, texts);
       if (LANGUAGES[language].apply === 'text' && (style === 'lazy' || style === 'snippet')) {
         throw new Refusal('unsupported', `${style} edits of ${language} are not proved`);
       }
@@ -66,6 +67,13 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
     if (!(error instanceof Refusal)) throw error;
     return { ok: false, reason: error.reason, style, detail: error.message, candidates: error.candidates };
   }
+}
+
+/** The style with the original at hand: markers that are text of the file are none, and a whole file is no snippet. */
+function settle(context: Context, detected: EditStyle, texts: readonly string[]): EditStyle {
+  if (detected !== 'lazy' && detected !== 'snippet') return detected;
+  if (detected === 'lazy' && hasMarker(itemsOf(texts, context.language, contentLines(context, texts)))) return 'lazy';
+  return looksFull(context, texts) ? 'full' : 'snippet';
 }
 
 const STYLES: Readonly<Record<EditStyle, (context: Context, texts: readonly string[]) => Outcome>> = {

@@ -3,7 +3,7 @@ import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { type Prepared, prepare } from './align.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
-import { compareDeclarations, countMarkers, isWhole } from './proofs.ts';
+import { compareDeclarations, countMarkers, countUnreachable, isWhole } from './proofs.ts';
 import { applySplices, type Lines, type OutLine, splitLines, toSplices } from './text.ts';
 import type { Candidate, RefusalReason } from './types.ts';
 
@@ -35,6 +35,9 @@ export interface Failure {
 
 /** Lines of a statement that may be deleted without all of it: an unwrapped block loses its first and its last. */
 const PART_MAX_LINES = 3;
+
+/** Lines that a deleted stretch is slid by to find its true edges. */
+const SLIDE_MAX = 6;
 
 /** What a style lets an edit do to declarations that it does not show any more. */
 export type Removal =
@@ -93,6 +96,9 @@ export class Context {
     if (countMarkers(after) > countMarkers(before)) return { reason: 'proof_failed', detail: 'a marker is left in the result' };
     const { lost, gained, duplicated } = compareDeclarations(this.declarations, declarationsOf(after, this.language));
     if (duplicated.length > 0) return { reason: 'proof_failed', detail: `declared twice: ${duplicated.slice(0, 3).join(', ')}` };
+    if ((removal === 'members' || removal === 'shown') && countUnreachable(after) > countUnreachable(before)) {
+      return { reason: 'proof_failed', detail: 'a statement would stand behind one that ends its block' };
+    }
     if (removal === 'members') {
       const missing = lost.find((declaration) => !this.#isLocal(declaration));
       if (missing !== undefined) return { reason: 'proof_failed', detail: `${missing.path} would be lost` };
@@ -108,7 +114,7 @@ export class Context {
           .slice(splice.start, splice.end)
           .split('\n')
           .filter((text) => text.trim() !== '').length;
-        if (count > PART_MAX_LINES && !isWhole(before, splice.start, splice.end)) {
+        if (count > PART_MAX_LINES && !this.#isWholeSomewhere(splice)) {
           return {
             reason: 'proof_failed',
             detail: `line ${lineAt(this.source, splice.start)}: part of a statement would be deleted`,
@@ -117,6 +123,24 @@ export class Context {
       }
     }
     return { output, splices, removed: lost.map(({ path }) => path), after };
+  }
+
+  /** A deleted stretch may be taken a few lines earlier or later where those read the same: `}` and `}`. */
+  #isWholeSomewhere({ start, end }: Splice): boolean {
+    const { texts, starts } = this.lines;
+    let first = starts.findLastIndex((offset) => offset <= start);
+    let next = starts.findIndex((offset) => offset >= end);
+    for (let tries = 0; first > 0 && tries < SLIDE_MAX && texts[first - 1] === texts[next - 1]; tries += 1) {
+      first -= 1;
+      next -= 1;
+    }
+    for (let tries = 0; tries < SLIDE_MAX * 2; tries += 1) {
+      if (isWhole(this.parsed.snapshot, starts[first] ?? 0, starts[next] ?? end)) return true;
+      if (next >= texts.length || texts[first] !== texts[next]) return false;
+      first += 1;
+      next += 1;
+    }
+    return false;
   }
 
   /** Within a function: nobody outside can name it. */

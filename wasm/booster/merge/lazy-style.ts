@@ -21,8 +21,6 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   const edged = withEdges(items, context.prepared);
   const merge = mergeLines(context.prepared, edged);
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
-  (globalThis as unknown as { __outs?: string[] }).__outs = merge.readings.map(
-    (r) => `${r.cost}\n` + r.out.map((l) => (typeof l === 'number' ? context.lines.texts[l] : l)).join('\n'),
   if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
   if ((merge.readings[0]?.evidence ?? 0) < EVIDENCE_MIN)
     throw new Refusal('not_found', 'the edit shares too little with the original');

@@ -62,7 +62,7 @@ export function isMarkerLine(text: string, language: LanguageId): boolean {
   return isMarkerComment(trimmed);
 }
 
-/** Code that ends with a marker: `f() { // ...`, `f() { /* ... *​/ }`, `f() { ... }`. */
+/** Code that ends with a marker in a comment of either kind, `f() { // ...`, or in bare dots, `f() { ... }`. */
 const INLINE = /^(?<before>.*\S)\s*(?<comment>\/\*.*\*\/|\/\/.*|#.*|\{\s*\/\*.*\*\/\s*\})\s*(?<after>[\])}]*[;,]?)\s*$/;
 const BRACED_DOTS = /^(?<before>.*[{])\s*(?:\.{3,}|…)\s*(?<after>\}[\])}]*[;,]?)\s*$/;
 
@@ -80,6 +80,6 @@ export function splitInlineMarker(text: string, language: LanguageId): InlineMar
   if (inline?.groups === undefined) return null;
   const { before = '', comment = '', after = '' } = inline.groups;
   // Only round a block that is opened on this line: `x = 1; // ...` says nothing that can be placed.
-  if (!isMarkerComment(comment) || !/[{(\[:]\s*$/.test(before) || isMarkerComment(before)) return null;
+  if (!isMarkerComment(comment) || !/[{([:]\s*$/.test(before) || isMarkerComment(before)) return null;
   return { before: before.trimEnd(), after };
 }

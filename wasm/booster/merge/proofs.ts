@@ -75,3 +75,24 @@ export function isWhole(snapshot: Snapshot, start: number, end: number): boolean
     return outside || (snapshot.start(child) >= from && snapshot.end(child) <= to);
   });
 }
+
+const END_OF_FLOW = /^(?:return_statement|throw_statement|raise_statement|break_statement|continue_statement)$/;
+
+/** Statements behind one that ends its block: a new `return` beside the old one that it was to replace. */
+export function countUnreachable(snapshot: Snapshot): number {
+  let ends = endTypes.get(snapshot.grammar);
+  if (ends === undefined) {
+    ends = snapshot.grammar.typeNames.map((name) => END_OF_FLOW.test(name));
+    endTypes.set(snapshot.grammar, ends);
+  }
+  let count = 0;
+  for (let node = 0; node < snapshot.count; node += 1) {
+    if (ends[snapshot.types[node] ?? 0] !== true) continue;
+    let next = snapshot.nextSibling(node);
+    while (next >= 0 && (!snapshot.isNamed(next) || snapshot.type(next).includes('comment'))) next = snapshot.nextSibling(next);
+    if (next >= 0 && /statement|expression|declaration|assignment/.test(snapshot.type(next))) count += 1;
+  }
+  return count;
+}
+
+const endTypes = new WeakMap<object, readonly boolean[]>();

@@ -1,5 +1,6 @@
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { weightOf } from './align.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { atOriginalDepth, itemsOf, mergeLines, withEdges } from './lazy.ts';
@@ -23,6 +24,8 @@ interface Definition {
   readonly lead: number;
   readonly head: number;
   readonly end: number;
+  /** It parsed only within a class. */
+  readonly isMember: boolean;
 }
 
 export function applySnippet(context: Context, edit: readonly string[]): Outcome {
@@ -38,22 +41,21 @@ export function applySnippet(context: Context, edit: readonly string[]): Outcome
 
 /** Replaces definitions by those of the same name; null if the snippet is something else than definitions. */
 function byDefinitions(context: Context, texts: readonly string[]): Outcome['proved'] | null {
-  const parsed = parseDefinitions(context, texts);
-  if (parsed === null) return null;
-  const targets = parsed.definitions.map((definition) => targetsOf(context, definition, parsed.inShell));
+  const definitions = parseDefinitions(context, texts);
+  if (definitions === null) return null;
+  const targets = definitions.map((definition) => targetsOf(context, texts, definition));
   const known = targets.filter((each) => each.length > 0).length;
-  if (known === 0)
-    throw new Refusal('not_found', `${parsed.definitions[0]?.declaration.name ?? 'it'} is not declared in the original`);
+  if (known === 0) throw new Refusal('not_found', `${definitions[0]?.declaration.name ?? 'it'} is not declared in the original`);
   if (known < targets.length) {
-    const missing = parsed.definitions[targets.findIndex((each) => each.length === 0)];
+    const missing = definitions[targets.findIndex((each) => each.length === 0)];
     throw new Refusal('ambiguous', `${missing?.declaration.name ?? 'a definition'} is new, and nothing shows its place`);
   }
-  const chosen = choose(context, parsed.definitions, targets);
+  const chosen = choose(context, definitions, targets);
   const out: OutLine[] = [];
   let next = 0;
   const order = chosen.map((_, at) => at).toSorted((a, b) => (chosen[a]?.start ?? 0) - (chosen[b]?.start ?? 0));
   for (const at of order) {
-    const [definition, target] = [parsed.definitions[at], chosen[at]];
+    const [definition, target] = [definitions[at], chosen[at]];
     if (definition === undefined || target === undefined) continue;
     const { from, to, fresh } = replacement(context, texts, definition, target);
     if (from < next) throw new Refusal('ambiguous', 'one of the definitions stands within another');
@@ -67,24 +69,40 @@ function byDefinitions(context: Context, texts: readonly string[]): Outcome['pro
   return proved;
 }
 
-function parseDefinitions(
-  context: Context,
-  texts: readonly string[],
-): { readonly definitions: readonly Definition[]; readonly inShell: boolean } | null {
+function parseDefinitions(context: Context, texts: readonly string[]): Definition[] | null {
+  const whole = parseChunk(context, texts, 0);
+  if (whole !== null) return whole;
+  // Functions and methods side by side parse neither as a file nor as members: each must by itself.
+  const found: Definition[] = [];
+  for (let start = 0; start < texts.length;) {
+    let end = start;
+    let chunk: Definition[] | null = null;
+    while (chunk === null && end < texts.length) {
+      end += 1;
+      while (end < texts.length && !isBlank(texts[end] ?? '')) end += 1;
+      chunk = parseChunk(context, texts.slice(start, end), start);
+      if (end - start > CHUNK_MAX_LINES) break;
+    }
+    if (chunk === null) return null;
+    found.push(...chunk);
+    start = end;
+  }
+  return found;
+}
+
+/** Lines after which a definition that does not parse yet is given up. */
+const CHUNK_MAX_LINES = 400;
+
+function parseChunk(context: Context, texts: readonly string[], line: number): Definition[] | null {
   const plain = reindent(texts, commonIndent(texts), '');
   const bare = context.parse(`${plain.join('\n')}\n`).snapshot;
-  if (bare.errorCount === 0) {
-    const definitions = definitionsUnder(bare, 0, context.language, 0);
-    return definitions === null ? null : { definitions, inShell: false };
-  }
+  if (bare.errorCount === 0) return definitionsUnder(bare, 0, context.language, -line, false);
   const shell = SHELLS[context.language];
   if (shell === undefined) return null;
   const wrapped = context.parse(`${shell[0]}\n${plain.join('\n')}\n${shell[1]}\n`).snapshot;
   if (wrapped.errorCount > 0) return null;
-  const outer = wrapped.namedChildren(0)[0] ?? 0;
-  const body = wrapped.childByField(outer, 'body');
-  const definitions = body < 0 ? null : definitionsUnder(wrapped, body, context.language, 1);
-  return definitions === null ? null : { definitions, inShell: true };
+  const body = wrapped.childByField(wrapped.namedChildren(0)[0] ?? 0, 'body');
+  return body < 0 ? null : definitionsUnder(wrapped, body, context.language, 1 - line, true);
 }
 
 const isComment = (snapshot: Snapshot, node: number): boolean => snapshot.type(node).includes('comment');
@@ -93,7 +111,13 @@ const isComment = (snapshot: Snapshot, node: number): boolean => snapshot.type(n
 const isAttribute = (snapshot: Snapshot, node: number): boolean => /^(?:attribute_item|decorator)$/.test(snapshot.type(node));
 
 /** The definitions directly under a node, if nothing else stands there. */
-function definitionsUnder(snapshot: Snapshot, container: number, language: LanguageId, lineOffset: number): Definition[] | null {
+function definitionsUnder(
+  snapshot: Snapshot,
+  container: number,
+  language: LanguageId,
+  lineOffset: number,
+  isMember: boolean,
+): Definition[] | null {
   const byOuter = new Map<number, Declaration>();
   for (const declaration of declarationsOf(snapshot, language)) {
     if (!byOuter.has(declaration.outer)) byOuter.set(declaration.outer, declaration);
@@ -111,21 +135,34 @@ function definitionsUnder(snapshot: Snapshot, container: number, language: Langu
     const declaration = byOuter.get(child);
     if (declaration === undefined || declaration.key.startsWith('variable:')) return null;
     const head = lineOf(snapshot.start(child));
-    found.push({ declaration, lead: lead < 0 ? head : lead, head, end: lineOf(snapshot.end(child) - 1) + 1 });
+    found.push({ declaration, isMember, lead: lead < 0 ? head : lead, head, end: lineOf(snapshot.end(child) - 1) + 1 });
     lead = -1;
   }
   return found.length > 0 && lead < 0 ? found : null;
 }
 
 /** Declarations of the original a definition may be a new version of. */
-function targetsOf(context: Context, { declaration }: Definition, inShell: boolean): Declaration[] {
-  const all = context.declarations.filter(
-    (other) => other.key === declaration.key && (!inShell || other.parent >= 0) && !isLocal(context, other),
-  );
-  return all.length > 0
-    ? all
-    : context.declarations.filter((other) => plainKey(other.key) === plainKey(declaration.key) && !isLocal(context, other));
+function targetsOf(context: Context, texts: readonly string[], { declaration, isMember, head, end }: Definition): Declaration[] {
+  const named = (matches: (key: string) => boolean): Declaration[] =>
+    context.declarations.filter((other) => matches(other.key) && (!isMember || other.parent >= 0) && !isLocal(context, other));
+  const exact = named((key) => key === declaration.key);
+  const found = exact.length > 0 ? exact : named((key) => plainKey(key) === plainKey(declaration.key));
+  if (found.length < 2) return found;
+  // Of several with one name the one it shares its lines with, if it shares next to nothing with any other.
+  const plain = texts.slice(head + 1, end).map((text) => text.trim());
+  const telling = plain.filter((text) => weightOf(text) === 'plain');
+  const shares = found.map((target) => {
+    const body = context.source.slice(target.start, target.end).split('\n').slice(1);
+    const there = new Set(body.map((text) => text.trim()));
+    return telling.length === 0 ? 0 : telling.filter((text) => there.has(text)).length / telling.length;
+  });
+  const near = found.filter((_, at) => (shares[at] ?? 0) > SHARE_OF_OTHERS_MAX);
+  return near.length === 1 && Math.max(...shares) >= SHARE_MIN ? near : found;
 }
+
+/** Share of its telling lines that a definition must have in common with the one it replaces, among several of its name. */
+const SHARE_MIN = 0.5;
+const SHARE_OF_OTHERS_MAX = 0.15;
 
 const plainKey = (key: string): string => key.replace(/[!@(].*$/, '');
 

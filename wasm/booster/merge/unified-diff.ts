@@ -77,7 +77,7 @@ export function applyUnifiedDiff(context: Context, edit: readonly string[]): Out
 }
 
 function placeAll(context: Context, texts: readonly string[], hunks: readonly Hunk[]): OutLine[] {
-  const places = hunks.map((hunk) => placesOf(texts, hunk));
+  const places = hunks.map((hunk) => appliedUnderHeading(texts, hunk) ?? placesOf(texts, hunk));
   for (const [at, each] of places.entries()) if (each.length === 0) throw missing(context, hunks[at]);
   const headed = (): (readonly Placed[])[] => places.map((each, at) => underHeading(texts, each, hunks[at]?.heading ?? ''));
   const chain = onlyChain(places) ?? onlyChain(headed()) ?? onlyChain(byDisplacement(hunks, headed()));
@@ -178,16 +178,36 @@ const HEADING_LINE = /^[A-Za-z_$]/;
 
 function underHeading(texts: readonly string[], places: readonly Placed[], heading: string): readonly Placed[] {
   if (heading.length < 3 || places.length < 2) return places;
-  const wanted = heading.slice(0, 60).trimEnd();
-  const under = places.filter(({ from }) => {
-    for (let line = from - 1; line >= 0; line -= 1) {
-      const text = texts[line] ?? '';
-      if (text.trim().startsWith(wanted)) return true;
-      if (HEADING_LINE.test(text)) return false;
-    }
-    return false;
-  });
+  const under = places.filter(({ from }) => stands(texts, from, heading));
   return under.length > 0 ? under : places;
+}
+
+/** Whether the last line above that begins with a letter is the heading. */
+function stands(texts: readonly string[], from: number, heading: string): boolean {
+  const wanted = heading.slice(0, 60).trimEnd();
+  for (let line = from - 1; line >= 0; line -= 1) {
+    const text = texts[line] ?? '';
+    if (text.trim().startsWith(wanted)) return true;
+    if (HEADING_LINE.test(text)) return false;
+  }
+  return false;
+}
+
+/** The new lines stand under the hunk's heading and the old ones do not, though they may stand elsewhere: applied before. */
+function appliedUnderHeading(texts: readonly string[], hunk: Hunk): Placed[] | null {
+  if (hunk.heading.length < 3) return null;
+  const side = (sign: '+' | '-'): Placed[] => {
+    const lines = hunk.lines.filter((line) => line.sign !== sign).map(({ text }) => text);
+    const all = exactPlaces(texts, lines).map(({ line }) => ({
+      from: line,
+      to: line + lines.length,
+      out: numbers(line, lines.length),
+      done: true,
+    }));
+    return all.filter(({ from }) => stands(texts, from, hunk.heading));
+  };
+  const done = side('-');
+  return done.length === 1 && side('+').length === 0 ? done : null;
 }
 
 /** Wrong line numbers are mostly wrong by the same: where hunks with one place agree on it, it decides for the others. */
