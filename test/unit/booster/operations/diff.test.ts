@@ -10,7 +10,7 @@ function patch(oldText: string, diff: string): string {
   const out: string[] = [];
   let at = 0;
   const lines = splitLines(diff);
-  for (let index = 2; index < lines.length; ) {
+  for (let index = 2; index < lines.length;) {
     const head = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@\n$/.exec(lines[index]!);
     if (head === null) throw new Error(`no hunk: ${lines[index]}`);
     const [start, oldCount, newCount] = [Number(head[1]), Number(head[2] ?? 1), Number(head[4] ?? 1)];
@@ -103,10 +103,7 @@ describe('diff', () => {
 
   it('B150: a path cannot forge a line of the diff', () => {
     const diff = unifiedDiff({ oldText: 'a\n', newText: 'b\n', path: 'x\n+++ b/etc "q"' })!;
-    expect(splitLines(diff.text).slice(0, 2)).toEqual([
-      '--- "a/x\\n+++ b/etc \\"q\\""\n',
-      '+++ "b/x\\n+++ b/etc \\"q\\""\n',
-    ]);
+    expect(splitLines(diff.text).slice(0, 2)).toEqual(['--- "a/x\\n+++ b/etc \\"q\\""\n', '+++ "b/x\\n+++ b/etc \\"q\\""\n']);
   });
 
   it('B152: what would take too many steps is refused', () => {
