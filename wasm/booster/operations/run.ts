@@ -7,6 +7,7 @@ import { metrics } from './metrics.ts';
 import { outline } from './outline.ts';
 import { runQuery } from './query.ts';
 import { parsedOrRefuse, Refused, refuse, success, TEXT_ENGINE } from './result.ts';
+import { rename } from './rename.ts';
 import { rewrite } from './rewrite.ts';
 import { search } from './search.ts';
 import type { BoosterResult, DiffTask, SyntaxTask } from './task.ts';
@@ -38,6 +39,8 @@ function operate(engine: Engine, task: SyntaxTask): BoosterResult {
       return inSession(engine, task, (session, parsed) => success(search(session, parsed, task.pattern)));
     case 'rewrite':
       return inSession(engine, task, (session, parsed) => rewrite(session, parsed, task.pattern, task.rewrite));
+    case 'rename':
+      return inSession(engine, task, (session, parsed) => rename(session, parsed, task));
     case 'diff':
       return diff(task);
     default:
