@@ -3,6 +3,7 @@ import { resolveLanguage, type LanguageId } from '../languages.ts';
 import { SOURCE_MAX_LENGTH } from '../limits.ts';
 import { check } from './check.ts';
 import { unifiedDiff } from './diff/unified.ts';
+import { imports } from './imports.ts';
 import { metrics } from './metrics.ts';
 import { outline } from './outline.ts';
 import { runQuery } from './query.ts';
@@ -41,6 +42,8 @@ function operate(engine: Engine, task: SyntaxTask): BoosterResult {
       return inSession(engine, task, (session, parsed) => rewrite(session, parsed, task.pattern, task.rewrite));
     case 'rename':
       return inSession(engine, task, (session, parsed) => rename(session, parsed, task));
+    case 'imports':
+      return inSession(engine, task, (session, parsed) => imports(session, parsed, task.imports));
     case 'diff':
       return diff(task);
     default:
