@@ -10,6 +10,7 @@ import { runQuery } from './query.ts';
 import { parsedOrRefuse, Refused, refuse, success, TEXT_ENGINE } from './result.ts';
 import { rename } from './rename.ts';
 import { rewrite } from './rewrite.ts';
+import { scaffold } from './scaffold.ts';
 import { search } from './search.ts';
 import type { BoosterResult, DiffTask, SyntaxTask } from './task.ts';
 
@@ -44,6 +45,10 @@ function operate(engine: Engine, task: SyntaxTask): BoosterResult {
       return inSession(engine, task, (session, parsed) => rename(session, parsed, task));
     case 'imports':
       return inSession(engine, task, (session, parsed) => imports(session, parsed, task.imports));
+    case 'scaffold': {
+      const language = languageOf(task);
+      return engine.session((session) => scaffold(session, language, task.template));
+    }
     case 'diff':
       return diff(task);
     default:
