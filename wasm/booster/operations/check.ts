@@ -2,6 +2,7 @@ import type { Node } from 'web-tree-sitter';
 import type { Engine, Parsed } from '../engine.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { Positions, type Range } from './positions.ts';
+import { emptyBlocks } from './proofs.ts';
 
 export interface SyntaxProblem extends Range {
   /** `missing`: something had to stand here; `unexpected`: what stands here fits nothing. */
@@ -30,7 +31,7 @@ const EXPECTED_MAX = 12;
 export function check(engine: Engine, parsed: Parsed): CheckReport {
   const tree = parsed.snapshot;
   const positions = new Positions(parsed.source);
-  const nodes = tree.errorCount === 0 ? [] : tree.errors();
+  const nodes = [...(tree.errorCount === 0 ? [] : tree.errors()), ...emptyBlocks(tree)].toSorted((a, b) => a - b);
   const errors = nodes.slice(0, PROBLEMS_MAX).map((node) => problemOf(engine, parsed, node, positions));
   return { language: parsed.language, valid: nodes.length === 0, errors, errorCount: nodes.length };
 }
@@ -38,35 +39,48 @@ export function check(engine: Engine, parsed: Parsed): CheckReport {
 function problemOf(engine: Engine, parsed: Parsed, node: number, positions: Positions): SyntaxProblem {
   const tree = parsed.snapshot;
   const range = positions.range(tree.start(node), tree.end(node));
+  if (tree.type(node) === 'block' && !tree.isError(node)) {
+    return {
+      kind: 'missing',
+      message: 'an indented block is missing',
+      text: '',
+      ...positions.range(tree.start(node), tree.start(node)),
+    };
+  }
   if (tree.isMissing(node)) {
     const name = tree.isNamed(node) ? tree.type(node).replaceAll('_', ' ') : `'${tree.type(node)}'`;
     return { kind: 'missing', message: `${name} is missing`, text: '', expected: [tree.type(node)], ...range };
   }
-  const at = firstUnexpected(tree, node);
-  const text = clip(parsed.source.slice(at, Math.max(at, tree.end(node))));
-  const expected = expectedAt(engine, parsed, at);
-  return {
-    kind: 'unexpected',
-    message: text === '' ? 'the source ends too early' : `unexpected '${firstWord(text)}'`,
-    text,
-    ...(expected.length > 0 && { expected }),
-    ...positions.range(at, Math.max(at, tree.end(node))),
-  };
+  const culprit = culpritOf(tree, node);
+  const at = culprit ?? tree.start(node);
+  const end = Math.max(at, tree.end(node));
+  const text = clip(parsed.source.slice(at, end));
+  // Without a culprit the code was good until it broke off.
+  const expected = expectedAt(engine, parsed, culprit ?? tree.end(node)).filter((one) => !text.startsWith(one));
+  const message =
+    text === ''
+      ? 'the source ends too early'
+      : culprit === null
+        ? `'${text}' is incomplete or misplaced`
+        : `unexpected '${firstWord(text)}'`;
+  return { kind: 'unexpected', message, text, ...(expected.length > 0 && { expected }), ...positions.range(at, end) };
 }
 
 /**
- * Where an ERROR node's trouble begins: often it begins with code that was good until something else came, and then its
- * first stretch that no child covers is the culprit; without one, its start.
+ * Where in an ERROR node the trouble is: the first stretch that no child covers, or its only token. Null when all of it
+ * was understood, and what had to follow did not.
  */
-function firstUnexpected(tree: Snapshot, node: number): number {
+function culpritOf(tree: Snapshot, node: number): number | null {
   let at = tree.start(node);
-  for (const child of tree.children(node)) {
+  const children = tree.children(node);
+  for (const child of children) {
     const gap = tree.source.slice(at, tree.start(child));
     if (gap.trim() !== '') return at + (gap.length - gap.trimStart().length);
     at = tree.end(child);
   }
   const rest = tree.source.slice(at, tree.end(node));
-  return rest.trim() === '' ? tree.start(node) : at + (rest.length - rest.trimStart().length);
+  if (rest.trim() !== '') return at + (rest.length - rest.trimStart().length);
+  return children.length > 1 ? null : tree.start(node);
 }
 
 /** What the parser could have taken after the token before `at`. Punctuation and words only: node names help nobody. */

@@ -48,7 +48,8 @@ export function imports(session: Session, parsed: Parsed, changes: ImportChanges
   const again = new ImportWork(session, work.parsed, dialect);
   again.run(changes);
   if (again.parsed.source !== source) refuse('proof_failed', 'doing it twice is not the same as once');
-  const assumed = parsed.language === 'rust' && (changes.remove?.length ?? 0) > 0 ? ['no removed trait is used by its methods only'] : [];
+  const assumed =
+    parsed.language === 'rust' && (changes.remove?.length ?? 0) > 0 ? ['no removed trait is used by its methods only'] : [];
   return success(source, [PROOF.parses, PROOF.imports, PROOF.untouched, PROOF.idempotent], { count: work.steps, assumed });
 }
 
@@ -112,7 +113,8 @@ class ImportWork {
   }
 }
 
-const difference = (a: ReadonlySet<string>, b: ReadonlySet<string>): ReadonlySet<string> => new Set([...a].filter((one) => !b.has(one)));
+const difference = (a: ReadonlySet<string>, b: ReadonlySet<string>): ReadonlySet<string> =>
+  new Set([...a].filter((one) => !b.has(one)));
 
 /** How the file writes its strings and ends its statements; by default as most do. */
 function styleOf(source: string): Style {
@@ -138,7 +140,8 @@ function prove(before: Snapshot, after: Snapshot, dialect: Dialect, { added, rem
   if (codeOf(before, dialect) !== codeOf(after, dialect)) refuse('proof_failed', 'code beside the imports would change');
   const lost = commentsOf(before).filter((comment) => !commentsOf(after).includes(comment));
   // A comment behind a removed statement goes with it.
-  if (lost.length > 0 && (changes.remove?.length ?? 0) === 0) refuse('proof_failed', `a comment would be lost: ${lost[0]?.slice(0, 80) ?? ''}`);
+  if (lost.length > 0 && (changes.remove?.length ?? 0) === 0)
+    refuse('proof_failed', `a comment would be lost: ${lost[0]?.slice(0, 80) ?? ''}`);
 }
 
 const shown = (key: string): string => key.split('\n').filter(Boolean).join(' ').slice(0, 120);
@@ -155,6 +158,7 @@ function codeOf(tree: Snapshot, dialect: Dialect): string {
 
 function commentsOf(tree: Snapshot): readonly string[] {
   const found: string[] = [];
-  for (let node = 0; node < tree.count; node++) if (isComment(tree, node) && tree.isNamed(node)) found.push(tree.text(node).trim());
+  for (let node = 0; node < tree.count; node++)
+    if (isComment(tree, node) && tree.isNamed(node)) found.push(tree.text(node).trim());
   return found;
 }

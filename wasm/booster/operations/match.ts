@@ -15,8 +15,8 @@ export interface StructureMatch {
   readonly captures: ReadonlyMap<string, Capture>;
 }
 
-/** Comparisons of two nodes that one search may cost; 256 KB of code with an ordinary pattern need well below a million. */
-export const MATCH_STEPS_MAX = 5_000_000;
+/** Nodes looked at or copied in one search; 256 KB of code with an ordinary pattern need well below a million. */
+export const MATCH_STEPS_MAX = 3_000_000;
 /** Deeper code is not written by hand, and the matcher recurses. */
 const DEPTH_MAX = 800;
 
@@ -64,6 +64,7 @@ class Matcher {
     for (let from = 0; from < children.length && found.length < max; from++) {
       for (let to = from + 1; to <= children.length; to++) {
         this.#captures.clear();
+        this.#spend(to - from);
         const nodes = children.slice(from, to);
         if (!this.#list(this.#roots, nodes, 0)) continue;
         found.push(this.#found(nodes));
@@ -83,7 +84,7 @@ class Matcher {
   }
 
   #node(pattern: number, node: number, depth: number): boolean {
-    if (--this.#steps < 0) refuse('budget', 'the search took more steps than one task may');
+    this.#spend(1);
     if (depth > DEPTH_MAX) return refuse('too_large', 'the code is nested too deep');
     const variable = this.#variableOf(pattern);
     if (variable !== null) {
@@ -114,8 +115,10 @@ class Matcher {
         if (node === undefined || !this.#node(pattern, node, depth)) return false;
         continue;
       }
-      for (let end = at; end <= nodes.length; end++) {
-        if (--this.#steps < 0) refuse('budget', 'the search took more steps than one task may');
+      // What the patterns behind it need at least is not for it.
+      const needed = patterns.slice(index + 1).filter((one) => this.#variableOf(one)?.many !== true).length;
+      for (let end = at; end <= nodes.length - needed; end++) {
+        this.#spend(end - at + 1);
         const before = new Map(this.#captures);
         if (this.#bind(variable, nodes.slice(at, end)) && this.#list(patterns, nodes, depth, index + 1, end)) return true;
         this.#captures.clear();
@@ -133,7 +136,16 @@ class Matcher {
       this.#captures.set(name, { many, nodes });
       return true;
     }
-    return known.nodes.length === nodes.length && known.nodes.every((node, index) => sameCode(this.#tree, node, this.#tree, nodes[index] ?? 0));
+    if (known.nodes.length !== nodes.length) return false;
+    return known.nodes.every((node, index) => {
+      this.#spend(this.#tree.after(node) - node);
+      return sameCode(this.#tree, node, this.#tree, nodes[index] ?? 0);
+    });
+  }
+
+  #spend(steps: number): void {
+    this.#steps -= steps;
+    if (this.#steps < 0) refuse('budget', 'the search took more steps than one task may');
   }
 
   /** The metavariable that a pattern node is, also through nodes that add nothing to it. */

@@ -28,7 +28,8 @@ const set = (words = ''): ReadonlySet<string> => new Set(words.split(' ').filter
 const OPERATORS = new Set(['&&', '||', '??', 'and', 'or', '&&=', '||=', '??=']);
 
 const ECMA: Words = {
-  functions: 'function_declaration generator_function_declaration function_expression generator_function arrow_function method_definition',
+  functions:
+    'function_declaration generator_function_declaration function_expression generator_function arrow_function method_definition',
   branches: 'if_statement for_statement for_in_statement while_statement do_statement catch_clause ternary_expression',
   logical: 'binary_expression augmented_assignment_expression',
   cases: 'switch_case',
@@ -146,7 +147,8 @@ function isDefault(tree: Snapshot, node: number, type: string): boolean {
   // An arm with a condition of its own is one.
   if (tree.children(node).some((child) => /^(if_clause|when_clause|guard)$/.test(tree.type(child)))) return false;
   if (type === 'match_arm') return tree.text(tree.childByField(node, 'pattern')).trim() === '_';
-  if (type === 'case_clause') return tree.namedChildren(node).some((child) => tree.type(child) === 'case_pattern' && tree.text(child) === '_');
+  if (type === 'case_clause')
+    return tree.namedChildren(node).some((child) => tree.type(child) === 'case_pattern' && tree.text(child) === '_');
   return type === 'switch_expression_arm' && tree.text(first) === '_';
 }
 
@@ -159,19 +161,30 @@ function isElseIf(tree: Snapshot, node: number): boolean {
 
 function functionName(tree: Snapshot, node: number): string {
   let name = tree.childByField(node, 'name');
-  for (let inner = tree.childByField(node, 'declarator'); name < 0 && inner >= 0; inner = tree.childByField(inner, 'declarator')) {
+  for (
+    let inner = tree.childByField(node, 'declarator');
+    name < 0 && inner >= 0;
+    inner = tree.childByField(inner, 'declarator')
+  ) {
     if (tree.childByField(inner, 'declarator') < 0 && tree.type(inner) !== 'abstract_function_declarator') name = inner;
   }
   if (name >= 0) return tree.text(name);
   // const f = () => {}: the function is known by its variable.
   const parent = tree.parent(node);
-  const holder = parent < 0 ? -1 : (['name', 'key', 'property'].map((one) => tree.childByField(parent, one)).find((child) => child >= 0) ?? -1);
+  const holder =
+    parent < 0
+      ? -1
+      : (['name', 'key', 'property'].map((one) => tree.childByField(parent, one)).find((child) => child >= 0) ?? -1);
   return holder >= 0 && holder !== node && tree.field(node) === 'value' ? tree.text(holder) : '';
 }
 
 function parameterCount(tree: Snapshot, node: number): number {
   let list = tree.childByField(node, 'parameters');
-  for (let inner = tree.childByField(node, 'declarator'); list < 0 && inner >= 0; inner = tree.childByField(inner, 'declarator')) {
+  for (
+    let inner = tree.childByField(node, 'declarator');
+    list < 0 && inner >= 0;
+    inner = tree.childByField(inner, 'declarator')
+  ) {
     list = tree.childByField(inner, 'parameters');
   }
   if (list < 0) return tree.childByField(node, 'parameter') < 0 ? 0 : 1;

@@ -95,7 +95,15 @@ const ECMA: Table = {
   variable_declarator: { kind: 'variable', names: ecmaVariable, topOnly: true },
 };
 
-const C_NAMES = ['identifier', 'field_identifier', 'qualified_identifier', 'destructor_name', 'operator_name', 'operator_cast', 'type_identifier'];
+const C_NAMES = [
+  'identifier',
+  'field_identifier',
+  'qualified_identifier',
+  'destructor_name',
+  'operator_name',
+  'operator_cast',
+  'type_identifier',
+];
 const C: Table = {
   function_definition: { kind: 'function', names: below(C_NAMES, 'declarator') },
   struct_specifier: { kind: 'struct', names: bodied },

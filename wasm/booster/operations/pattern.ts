@@ -109,7 +109,9 @@ export function compilePattern(session: Session, language: LanguageId, text: str
     }
     const known = names.get(segment.name);
     if (known !== undefined && known.many !== segment.many) {
-      refuse('ambiguous', `${segment.name} is one node and many in one pattern`, { at: new Positions(source).at(segment.offset) });
+      refuse('ambiguous', `${segment.name} is one node and many in one pattern`, {
+        at: new Positions(source).at(segment.offset),
+      });
     }
     const identifier = `${stem}${variables.size}z`;
     variables.set(identifier, segment);
@@ -131,7 +133,8 @@ export function compilePattern(session: Session, language: LanguageId, text: str
     if (roots.length === 1 && variables.has(tree.text(first))) {
       refuse('ambiguous', 'a pattern that is nothing but a metavariable matches everything');
     }
-    if (!found.some((other) => other.tree.type(other.roots[0] ?? 0) === tree.type(first))) found.push({ tree, roots, variables, names });
+    if (!found.some((other) => other.tree.type(other.roots[0] ?? 0) === tree.type(first)))
+      found.push({ tree, roots, variables, names });
     // Java writes a field and a local alike: such a pattern means both.
     if (language !== 'java' || !/^(local_variable|field)_declaration$/.test(tree.type(first))) break;
   }
@@ -162,11 +165,15 @@ function freeStem(source: string): string {
 function rootsIn(tree: Snapshot, start: number, end: number): readonly number[] | null {
   const cover = tree.nodeAt(start, end);
   if (tree.start(cover) === start && tree.end(cover) === end && cover !== 0) return [cover];
-  const roots = tree.children(cover).filter((child) => tree.start(child) >= start && tree.end(child) <= end && tree.end(child) > tree.start(child));
+  const roots = tree
+    .children(cover)
+    .filter((child) => tree.start(child) >= start && tree.end(child) <= end && tree.end(child) > tree.start(child));
   const [first, last] = [roots[0], roots.at(-1)];
   if (first === undefined || last === undefined || tree.start(first) !== start || tree.end(last) !== end) return null;
   // The wrapper's own braces and the like are outside; nothing may reach across the edge.
-  const crosses = tree.children(cover).some((child) => tree.start(child) < end && tree.end(child) > start && !roots.includes(child));
+  const crosses = tree
+    .children(cover)
+    .some((child) => tree.start(child) < end && tree.end(child) > start && !roots.includes(child));
   if (crosses) return null;
   const named = roots.filter((root) => !/comment/.test(tree.type(root)));
   return named.length === 0 ? null : named;

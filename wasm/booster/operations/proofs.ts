@@ -29,6 +29,20 @@ export interface Stretch {
   readonly oldEnd: number;
 }
 
+/**
+ * Python's blocks without a statement, which its grammar takes and the language does not. (A body of comments only is one,
+ * too.)
+ */
+export function emptyBlocks(tree: Snapshot): readonly number[] {
+  const found: number[] = [];
+  if (tree.grammar.id !== 'python') return found;
+  for (let node = 0; node < tree.count; node++) {
+    if (tree.type(node) === 'block' && tree.namedChildren(node).every((child) => tree.type(child) === 'comment'))
+      found.push(node);
+  }
+  return found;
+}
+
 /** The stretch is exactly one node or several siblings. */
 export function isRowOfNodes(tree: Snapshot, { start, end }: { readonly start: number; readonly end: number }): boolean {
   const cover = tree.nodeAt(start, end);

@@ -57,7 +57,8 @@ export function runQuery(engine: Engine, parsed: Parsed, source: string): QueryR
         ...positions.range(node.startIndex, node.endIndex),
       };
     });
-    if (matches.length >= QUERY_MATCHES_MAX || text > QUERY_TEXT_MAX) return { language: parsed.language, matches, truncated: true };
+    if (matches.length >= QUERY_MATCHES_MAX || text > QUERY_TEXT_MAX)
+      return { language: parsed.language, matches, truncated: true };
     matches.push({ pattern: match.patternIndex, captures });
   }
   return { language: parsed.language, matches, truncated: query.didExceedMatchLimit() };

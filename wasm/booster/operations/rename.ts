@@ -22,7 +22,8 @@ const CANDIDATES_MAX = 20;
 export function rename(session: Session, parsed: Parsed, task: RenameTask): BoosterResult<string> {
   const model = analyseScopes(parsed.snapshot);
   if (model === null) return refuse('unsupported', `no scope analysis for ${parsed.language}`);
-  if (parsed.snapshot.errorCount > 0) refuse('does_not_parse', 'the original has syntax errors, so its scopes are not known', firstError(parsed));
+  if (parsed.snapshot.errorCount > 0)
+    refuse('does_not_parse', 'the original has syntax errors, so its scopes are not known', firstError(parsed));
   const target = targetOf(parsed, model, task);
   const name = newNameOf(parsed.language, task, target.name);
   if (name === target.name) return success(parsed.source, [PROOF.idempotent], { count: 0 });
@@ -32,11 +33,15 @@ export function rename(session: Session, parsed: Parsed, task: RenameTask): Boos
   const source = spliced(parsed.source, splices);
   const after = parsedOrRefuse(session.reparse(parsed, source, splices));
   prove(parsed, after, model, splices);
-  return success(source, [PROOF.parses, PROOF.structure, PROOF.references, PROOF.declarations, PROOF.noDuplicates, PROOF.untouched], {
-    count: uses.length,
-    assumed: target.assumed === null ? [] : [target.assumed],
-    reported: mentions(parsed, target),
-  });
+  return success(
+    source,
+    [PROOF.parses, PROOF.structure, PROOF.references, PROOF.declarations, PROOF.noDuplicates, PROOF.untouched],
+    {
+      count: uses.length,
+      assumed: target.assumed === null ? [] : [target.assumed],
+      reported: mentions(parsed, target),
+    },
+  );
 }
 
 /** The symbol at the position, or the only one of the name. */
@@ -57,7 +62,8 @@ function targetOf(parsed: Parsed, model: ScopeModel, { position, symbol, rewrite
   if (offset === null || offset < 0 || offset > parsed.source.length) return refuse('not_found', 'the file has no such position');
   // A cursor behind the last letter of a name is still at the name.
   const at =
-    model.occurrences.find((one) => one.start <= offset && offset < one.end) ?? model.occurrences.find((one) => one.end === offset);
+    model.occurrences.find((one) => one.start <= offset && offset < one.end) ??
+    model.occurrences.find((one) => one.end === offset);
   if (at === undefined) return nothingAt(parsed, offset, current, positions);
   if (current !== undefined && at.name !== current && at.name !== `#${current}`) {
     return refuse('stale', `at the position stands '${at.name}', not '${current}'`, { at: positions.at(at.start) });
@@ -69,14 +75,23 @@ function nothingAt(parsed: Parsed, offset: number, current: string | undefined, 
   const tree = parsed.snapshot;
   const node = tree.nodeAt(offset, offset);
   const at = positions.at(offset);
-  if (!/identifier|name/.test(tree.type(node))) return refuse(current === undefined ? 'not_found' : 'stale', 'no name stands at the position', { at });
-  return refuse('ambiguous', `'${tree.text(node).slice(0, 80)}' is a property, field or label: its uses depend on more than scopes`, { at });
+  if (!/identifier|name/.test(tree.type(node)))
+    return refuse(current === undefined ? 'not_found' : 'stale', 'no name stands at the position', { at });
+  return refuse(
+    'ambiguous',
+    `'${tree.text(node).slice(0, 80)}' is a property, field or label: its uses depend on more than scopes`,
+    { at },
+  );
 }
 
 function candidates(parsed: Parsed, model: ScopeModel, found: readonly Binding[], positions: Positions): readonly Candidate[] {
   return found.slice(0, CANDIDATES_MAX).map((binding): Candidate => {
     const first = model.occurrences.find((one) => one.binding === binding);
-    return { ...positions.at(first?.start ?? binding.scope.start), text: lineAt(parsed.source, first?.start ?? 0), detail: binding.kind };
+    return {
+      ...positions.at(first?.start ?? binding.scope.start),
+      text: lineAt(parsed.source, first?.start ?? 0),
+      detail: binding.kind,
+    };
   });
 }
 
@@ -120,7 +135,10 @@ function refuseUnsure(parsed: Parsed, model: ScopeModel, target: Binding, name: 
 function matches(hazard: ScopeModel['hazards'][number], target: Binding): boolean {
   if (hazard.name === null) return true;
   if (hazard.name !== target.name) return false;
-  return hazard.scope === null || [1, 2, 4].some((space) => hazard.scope !== null && lookUp(hazard.scope, target.name, space, hazard.start) === target);
+  return (
+    hazard.scope === null ||
+    [1, 2, 4].some((space) => hazard.scope !== null && lookUp(hazard.scope, target.name, space, hazard.start) === target)
+  );
 }
 
 /** Names whose spelling says what they are. */
@@ -172,13 +190,19 @@ function collisionOf(language: LanguageId, model: ScopeModel, target: Binding, n
     if (uses.some(hides)) {
       return { offset, why: 'it is declared between the symbol and one of its uses' };
     }
-    if (language === 'java' && isLocal(binding) && isLocal(target) && (isWithin(binding.scope, target.scope) || isWithin(target.scope, binding.scope))) {
+    if (
+      language === 'java' &&
+      isLocal(binding) &&
+      isLocal(target) &&
+      (isWithin(binding.scope, target.scope) || isWithin(target.scope, binding.scope))
+    ) {
       return { offset, why: 'a local variable cannot hide another one' };
     }
   }
   for (const one of others) {
     if ((one.space & target.space) === 0 || !isWithin(one.scope, target.scope)) continue;
-    if (one.binding === null || !isWithin(one.binding.scope, target.scope)) return { offset: one.start, why: 'it is used in the scope of the symbol' };
+    if (one.binding === null || !isWithin(one.binding.scope, target.scope))
+      return { offset: one.start, why: 'it is used in the scope of the symbol' };
   }
   return null;
 }
@@ -186,7 +210,9 @@ function collisionOf(language: LanguageId, model: ScopeModel, target: Binding, n
 /** Parameters and the body they belong to are two scopes that cannot declare one name. */
 function shareBlock(a: Binding, b: Binding): boolean {
   const joined = (outer: Binding, inner: Binding): boolean =>
-    /^(parameters|catch)$/.test(outer.scope.kind) && inner.scope.parent === outer.scope && /^(function|block)$/.test(inner.scope.kind);
+    /^(parameters|catch)$/.test(outer.scope.kind) &&
+    inner.scope.parent === outer.scope &&
+    /^(function|block)$/.test(inner.scope.kind);
   return joined(a, b) || joined(b, a);
 }
 
@@ -278,7 +304,8 @@ function mentions(parsed: Parsed, target: Binding): readonly Candidate[] {
 }
 
 const WORD = /[\p{L}\p{N}_$]/u;
-const isWordAt = (text: string, at: number, length: number): boolean => !WORD.test(text.charAt(at - 1)) && !WORD.test(text.charAt(at + length));
+const isWordAt = (text: string, at: number, length: number): boolean =>
+  !WORD.test(text.charAt(at - 1)) && !WORD.test(text.charAt(at + length));
 
 function firstError(parsed: Parsed): { at?: { line: number; column: number } } {
   const [first] = parsed.snapshot.errors();
@@ -290,5 +317,8 @@ const LINE_MAX = 160;
 function lineAt(source: string, offset: number): string {
   const start = source.lastIndexOf('\n', offset - 1) + 1;
   const end = source.indexOf('\n', offset);
-  return source.slice(start, end < 0 ? source.length : end).trim().slice(0, LINE_MAX);
+  return source
+    .slice(start, end < 0 ? source.length : end)
+    .trim()
+    .slice(0, LINE_MAX);
 }

@@ -2,7 +2,7 @@ import type { Parsed, Session } from '../engine.ts';
 import type { StructureMatch } from './match.ts';
 import { compilePattern, segmentsOf, type Metavariable, type Segment } from './pattern.ts';
 import { Positions } from './positions.ts';
-import { isRowOfNodes, newDuplicates, PROOF, sameSkeleton, type Stretch } from './proofs.ts';
+import { emptyBlocks, isRowOfNodes, newDuplicates, PROOF, sameSkeleton, type Stretch } from './proofs.ts';
 import { parsedOrRefuse, refuse, success } from './result.ts';
 import { matchesOf, SEARCH_MATCHES_MAX } from './search.ts';
 import type { BoosterResult } from './task.ts';
@@ -28,7 +28,9 @@ export function rewrite(session: Session, parsed: Parsed, pattern: string, templ
       if (sameSkeleton(parsed.snapshot, tree, stretches)) return proved(session, parsed, after, pattern, matches.length);
     }
     // A piece that is no whole node, or that makes something else of what stands round it.
-    const wanting = (loose.length > 0 ? loose : draft.pieces).filter((piece) => piece.kind !== 'row' && !parentheses.has(piece.key));
+    const wanting = (loose.length > 0 ? loose : draft.pieces).filter(
+      (piece) => piece.kind !== 'row' && !parentheses.has(piece.key),
+    );
     if (wanting.length === 0) {
       return tree.errorCount > parsed.snapshot.errorCount
         ? refuse('proof_failed', 'the result does not parse', errorPlace(after))
@@ -40,6 +42,8 @@ export function rewrite(session: Session, parsed: Parsed, pattern: string, templ
 }
 
 function proved(session: Session, before: Parsed, after: Parsed, pattern: string, count: number): BoosterResult<string> {
+  if (emptyBlocks(after.snapshot).length > emptyBlocks(before.snapshot).length)
+    refuse('proof_failed', 'a block would be left without a statement');
   const duplicates = newDuplicates(before.snapshot, after.snapshot);
   if (duplicates.length > 0) refuse('proof_failed', `declared twice afterwards: ${duplicates.slice(0, 4).join(', ')}`);
   const proofs = [PROOF.parses, PROOF.structure, PROOF.untouched, PROOF.noDuplicates];
@@ -57,7 +61,9 @@ function templateOf(session: Session, parsed: Parsed, pattern: string, template:
     const known = names?.get(segment.name);
     const written = `${segment.many ? '$$$' : '$'}${segment.name === '' ? '_' : segment.name}`;
     if (known === undefined) {
-      refuse('not_found', `the rewrite names ${written}, the pattern does not`, { at: new Positions(template).at(segment.offset) });
+      refuse('not_found', `the rewrite names ${written}, the pattern does not`, {
+        at: new Positions(template).at(segment.offset),
+      });
     }
     if (known.many !== segment.many) refuse('ambiguous', `${written}: one node in one text, many in the other`);
   }
@@ -73,7 +79,10 @@ function refuseOverlaps(parsed: Parsed, matches: readonly StructureMatch[]): voi
     const outer = open.at(-1);
     if (outer !== undefined && !insideCapture(parsed, outer, match)) {
       refuse('ambiguous', 'two matches overlap', {
-        candidates: [outer, match].map((one) => ({ ...positions.at(one.start), text: parsed.source.slice(one.start, one.end).slice(0, 200) })),
+        candidates: [outer, match].map((one) => ({
+          ...positions.at(one.start),
+          text: parsed.source.slice(one.start, one.end).slice(0, 200),
+        })),
       });
     }
     open.push(match);
@@ -154,10 +163,19 @@ class Draft {
       return;
     }
     let at = start;
-    for (let lineBreak = this.#source.indexOf('\n', at); lineBreak >= 0 && lineBreak < end; lineBreak = this.#source.indexOf('\n', at)) {
+    for (
+      let lineBreak = this.#source.indexOf('\n', at);
+      lineBreak >= 0 && lineBreak < end;
+      lineBreak = this.#source.indexOf('\n', at)
+    ) {
       this.#text += this.#source.slice(at, lineBreak + 1);
       at = lineBreak + 1;
-      if (at < end && this.#source.startsWith(from, at) && !this.#inString(at) && !/^[ \t]*\r?\n/.test(this.#source.slice(at, at + 200))) {
+      if (
+        at < end &&
+        this.#source.startsWith(from, at) &&
+        !this.#inString(at) &&
+        !/^[ \t]*\r?\n/.test(this.#source.slice(at, at + 200))
+      ) {
         this.#text += to;
         at += from.length;
       }
@@ -169,7 +187,8 @@ class Draft {
     const tree = this.parsed.snapshot;
     const node = tree.nodeAt(offset, offset);
     for (let outer = node; outer >= 0; outer = tree.parent(outer)) {
-      if (/string|template|heredoc|text_block/.test(tree.type(outer))) return tree.start(outer) < offset && offset < tree.end(outer);
+      if (/string|template|heredoc|text_block/.test(tree.type(outer)))
+        return tree.start(outer) < offset && offset < tree.end(outer);
     }
     return false;
   }
@@ -191,9 +210,18 @@ class Draft {
     }
     if (wrap) this.#text += ')';
     // The statement's own semicolon, if the pattern did not take it in and the template brings one.
-    const after = this.#text.endsWith(';') && this.#source.charAt(match.end) === ';' && this.#source.charAt(match.end - 1) !== ';';
+    const after =
+      this.#text.endsWith(';') && this.#source.charAt(match.end) === ';' && this.#source.charAt(match.end - 1) !== ';';
     if (after) this.#text = this.#text.slice(0, -1);
-    this.pieces.push({ kind: 'match', key, outermost: depth === 0, start, end: this.#text.length, oldStart: match.start, oldEnd: match.end });
+    this.pieces.push({
+      kind: 'match',
+      key,
+      outermost: depth === 0,
+      start,
+      end: this.#text.length,
+      oldStart: match.start,
+      oldEnd: match.end,
+    });
     return match.end;
   }
 
@@ -230,7 +258,15 @@ class Draft {
     if (alone) this.#text = this.#text.slice(0, lineStart);
     const start = this.#text.length;
     const end = alone ? match.end + rest[0].length : match.end;
-    this.pieces.push({ kind: 'row', key: '', outermost: depth === 0, start, end: start, oldStart: match.start, oldEnd: match.end });
+    this.pieces.push({
+      kind: 'row',
+      key: '',
+      outermost: depth === 0,
+      start,
+      end: start,
+      oldStart: match.start,
+      oldEnd: match.end,
+    });
     return end;
   }
 }

@@ -71,7 +71,10 @@ function languageOf(task: { readonly language?: string | undefined; readonly pat
   const language = resolveLanguage(task);
   if (language !== null) return language;
   const named = task.language ?? task.path;
-  return refuse('unsupported', named === undefined ? 'name a language or a path' : `no language known for '${named.slice(0, 80)}'`);
+  return refuse(
+    'unsupported',
+    named === undefined ? 'name a language or a path' : `no language known for '${named.slice(0, 80)}'`,
+  );
 }
 
 function diff(task: DiffTask): BoosterResult<string> {
@@ -82,4 +85,3 @@ function diff(task: DiffTask): BoosterResult<string> {
   if (found === null) return refuse('too_large', 'the texts are too long and too different');
   return success(found.text, [], { engine: TEXT_ENGINE, count: found.hunks });
 }
-

@@ -41,7 +41,10 @@ export function scaffold(session: Session, language: LanguageId, template: Scaff
   const declarations = declarationsOf(tree);
   const main = declarations.find((one) => NAMES[kind](blank.words).includes(one.name));
   if (kind !== 'test' && main === undefined) refuse('proof_failed', 'the result does not declare what was asked for');
-  if (kind === 'function' && declarations.every((one) => metricsTable(language).parametersOf(tree, one.node) !== blank.parameters.length)) {
+  if (
+    kind === 'function' &&
+    declarations.every((one) => metricsTable(language).parametersOf(tree, one.node) !== blank.parameters.length)
+  ) {
     refuse('does_not_parse', 'a type is more than one type');
   }
   return success(text, [PROOF.parses, PROOF.declarations]);
@@ -63,7 +66,12 @@ function blankOf(language: LanguageId, { name, parameters = [], returns, descrip
   const names = checked.map(({ words }) => snake(words));
   const twice = names.find((one, index) => names.indexOf(one) !== index);
   if (twice !== undefined) refuse('ambiguous', `two parameters are called '${twice}'`);
-  return { words: checkedWords(language, name), parameters: checked, returns: checkedType(returns), description: checkedDescription(description) };
+  return {
+    words: checkedWords(language, name),
+    parameters: checked,
+    returns: checkedType(returns),
+    description: checkedDescription(description),
+  };
 }
 
 function checkedWords(language: LanguageId, name: string): readonly string[] {
@@ -77,8 +85,18 @@ function checkedWords(language: LanguageId, name: string): readonly string[] {
 function checkedType(type: string | undefined): string | null {
   if (type === undefined || type.trim() === '') return null;
   const text = type.trim();
-  const balanced = [...text].reduce((depth, one) => (depth < 0 ? depth : depth + Number('[<'.includes(one)) - Number(']>'.includes(one))), 0) === 0;
-  if (text.length > TYPE_MAX_LENGTH || !balanced || !/^[\p{L}_*&[\]][\p{L}\p{N}_ .,<>[\]|&*?:']*$/u.test(text) || /[?,:|]$|::$/.test(text.replace(/\?$/, ''))) {
+  const brackets = text.replaceAll(/[^[\]<>]/g, '').replaceAll(/[[<]/g, '(');
+  const balanced =
+    brackets
+      .replaceAll(/[\]>]/g, ')')
+      .split('')
+      .reduce((depth, one) => (depth < 0 ? depth : depth + (one === '(' ? 1 : -1)), 0) === 0;
+  if (
+    text.length > TYPE_MAX_LENGTH ||
+    !balanced ||
+    !/^[\p{L}_*&[\]][\p{L}\p{N}_ .,<>[\]|&*?:']*$/u.test(text) ||
+    /[?,:|]$|::$/.test(text.replace(/\?$/, ''))
+  ) {
     refuse('not_code', `'${text.slice(0, 80)}' cannot be a type`);
   }
   return text;
@@ -87,7 +105,8 @@ function checkedType(type: string | undefined): string | null {
 function checkedDescription(description: string | undefined): readonly string[] {
   const text = (description ?? '').trim();
   if (text === '') return [];
-  if (text.length > SCAFFOLD_DESCRIPTION_MAX) refuse('too_large', `a description has at most ${SCAFFOLD_DESCRIPTION_MAX} characters`);
+  if (text.length > SCAFFOLD_DESCRIPTION_MAX)
+    refuse('too_large', `a description has at most ${SCAFFOLD_DESCRIPTION_MAX} characters`);
   // What ends a comment or docstring, and the escapes that Java and Python read even there.
   // eslint-disable-next-line no-control-regex -- control characters are what must not get into the code
   if (/\*\/|"""|"$|\\|[\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f\u0085\u2028\u2029]/.test(text)) {

@@ -25,15 +25,13 @@ export const SEARCH_MATCHES_MAX = 2_000;
 export function search(session: Session, parsed: Parsed, pattern: string): SearchReport {
   const found = matchesOf(session, parsed, pattern, SEARCH_MATCHES_MAX + 1);
   const positions = new Positions(parsed.source);
-  const matches = found.slice(0, SEARCH_MATCHES_MAX).map(
-    (match): SearchMatch => ({
-      text: parsed.source.slice(match.start, match.end),
-      variables: Object.fromEntries(
-        [...match.captures].map(([name, capture]) => [name, capturedCode(parsed.snapshot, positions, capture)]),
-      ),
-      ...positions.range(match.start, match.end),
-    }),
-  );
+  const matches = found.slice(0, SEARCH_MATCHES_MAX).map((match): SearchMatch => ({
+    text: parsed.source.slice(match.start, match.end),
+    variables: Object.fromEntries(
+      [...match.captures].map(([name, capture]) => [name, capturedCode(parsed.snapshot, positions, capture)]),
+    ),
+    ...positions.range(match.start, match.end),
+  }));
   return { language: parsed.language, matches, truncated: found.length > SEARCH_MATCHES_MAX };
 }
 

@@ -33,7 +33,11 @@ export function splitLines(text: string): readonly string[] {
  * "An O(ND) Difference Algorithm and Its Variations", 1986, section 4b). Memory is linear in the number of lines; `null` when
  * it would need more than `stepsMax` steps.
  */
-export function diffLines(oldLines: readonly string[], newLines: readonly string[], stepsMax = DIFF_STEPS_MAX): readonly DiffRun[] | null {
+export function diffLines(
+  oldLines: readonly string[],
+  newLines: readonly string[],
+  stepsMax = DIFF_STEPS_MAX,
+): readonly DiffRun[] | null {
   const ids = new Map<string, number>();
   const intern = (line: string): number => {
     const known = ids.get(line);

@@ -1,6 +1,15 @@
 import type { Splice } from '../../engine.ts';
 import type { Snapshot } from '../../snapshot.ts';
-import { addToList, compareText, type Dialect, hasComment, type ImportedName, isComment, type RawEntry, removeFromList } from './model.ts';
+import {
+  addToList,
+  compareText,
+  type Dialect,
+  hasComment,
+  type ImportedName,
+  isComment,
+  type RawEntry,
+  removeFromList,
+} from './model.ts';
 
 /** Imports of JavaScript and TypeScript. Those without names run code, so their order stays. */
 export const ECMA_IMPORTS: Dialect = {
@@ -11,10 +20,13 @@ export const ECMA_IMPORTS: Dialect = {
       .map((node) => readEntry(tree, node)),
 
   statement({ module, names = [], default: main, namespace, typeOnly }, { quote, semicolon }) {
-    if (typeOnly === true && [main !== undefined, namespace !== undefined, names.length > 0].filter(Boolean).length > 1) return null;
-    const clauses = [main, namespace === undefined ? undefined : `* as ${namespace}`, names.length === 0 ? undefined : `{ ${names.join(', ')} }`].filter(
-      (clause) => clause !== undefined,
-    );
+    if (typeOnly === true && [main !== undefined, namespace !== undefined, names.length > 0].filter(Boolean).length > 1)
+      return null;
+    const clauses = [
+      main,
+      namespace === undefined ? undefined : `* as ${namespace}`,
+      names.length === 0 ? undefined : `{ ${names.join(', ')} }`,
+    ].filter((clause) => clause !== undefined);
     if (namespace !== undefined && names.length > 0) return null;
     const head = clauses.length === 0 ? '' : `${clauses.join(', ')} from `;
     return `import ${typeOnly === true ? 'type ' : ''}${head}${quote}${module}${quote}${semicolon}`;
@@ -31,12 +43,17 @@ export const ECMA_IMPORTS: Dialect = {
   mergeable(into, from) {
     if (into.opaque || from.opaque || into.form !== from.form || into.module !== from.module) return false;
     if (into.names.length === 0 || from.names.length === 0) return false;
-    const has = (entry: RawEntry, imported: (name: string) => boolean): boolean => entry.names.some((name) => imported(name.imported));
+    const has = (entry: RawEntry, imported: (name: string) => boolean): boolean =>
+      entry.names.some((name) => imported(name.imported));
     const named = (name: string): boolean => name !== '*' && name !== 'default';
     const [both, star] = [[into, from], (name: string): boolean => name === '*'];
     // `import d, { a }` and `import d, * as n` are all that the language has; of types only one clause.
     if (both.some((entry) => has(entry, star))) {
-      return into.form === 'import' && !both.some((entry) => has(entry, named)) && from.names.every((name) => name.imported === 'default');
+      return (
+        into.form === 'import' &&
+        !both.some((entry) => has(entry, named)) &&
+        from.names.every((name) => name.imported === 'default')
+      );
     }
     if (has(from, (name) => name === 'default') && has(into, (name) => name === 'default')) return false;
     return into.form !== 'type' || both.every((entry) => !has(entry, (name) => name === 'default'));
@@ -54,7 +71,8 @@ export const ECMA_IMPORTS: Dialect = {
       const members = entry.names.filter((name) => name.node >= 0 && tree.type(name.node) === 'import_specifier');
       const texts = named.map((name) => name.text);
       if (list === undefined) splices.push({ start: tree.end(clause), end: tree.end(clause), text: `, { ${texts.join(', ')} }` });
-      else if (members.length === 0) splices.push({ start: tree.start(list), end: tree.end(list), text: `{ ${texts.join(', ')} }` });
+      else if (members.length === 0)
+        splices.push({ start: tree.start(list), end: tree.end(list), text: `{ ${texts.join(', ')} }` });
       else splices.push(...addToList(tree, members, texts, compareSpecifiers));
     }
     return splices;
@@ -99,7 +117,12 @@ export const ECMA_IMPORTS: Dialect = {
 
 /** A comment at the top that a blank line parts from the code. */
 export function isHeader(tree: Snapshot, node: number): boolean {
-  return isComment(tree, node) && /^[ \t]*\r?\n?[ \t]*\r?\n/.test(tree.source.slice(tree.end(node) - (tree.text(node).endsWith('\n') ? 1 : 0)).replace(/^[ \t]*\r?\n/, '\n'));
+  return (
+    isComment(tree, node) &&
+    /^[ \t]*\r?\n?[ \t]*\r?\n/.test(
+      tree.source.slice(tree.end(node) - (tree.text(node).endsWith('\n') ? 1 : 0)).replace(/^[ \t]*\r?\n/, '\n'),
+    )
+  );
 }
 
 const bare = (text: string): string => text.replace(/^type\s+/, '');
@@ -110,7 +133,8 @@ function rank(module: string): number {
   return module.startsWith('..') ? 2 : module.startsWith('.') ? 3 : 1;
 }
 
-const clauseOf = (tree: Snapshot, node: number): number => tree.namedChildren(node).find((child) => tree.type(child) === 'import_clause') ?? -1;
+const clauseOf = (tree: Snapshot, node: number): number =>
+  tree.namedChildren(node).find((child) => tree.type(child) === 'import_clause') ?? -1;
 
 function readEntry(tree: Snapshot, node: number): RawEntry {
   const children = tree.children(node);
@@ -123,12 +147,14 @@ function readEntry(tree: Snapshot, node: number): RawEntry {
   const names: ImportedName[] = [];
   for (const child of clause < 0 ? [] : tree.namedChildren(clause)) {
     const type = tree.type(child);
-    if (type === 'identifier') names.push({ imported: 'default', local: tree.text(child), typeOnly: false, text: tree.text(child), node: child });
+    if (type === 'identifier')
+      names.push({ imported: 'default', local: tree.text(child), typeOnly: false, text: tree.text(child), node: child });
     else if (type === 'namespace_import') {
       const name = tree.namedChildren(child).at(-1) ?? child;
       names.push({ imported: '*', local: tree.text(name), typeOnly: false, text: tree.text(child), node: child });
     } else if (type === 'named_imports') {
-      for (const specifier of tree.namedChildren(child)) if (tree.type(specifier) === 'import_specifier') names.push(readSpecifier(tree, specifier));
+      for (const specifier of tree.namedChildren(child))
+        if (tree.type(specifier) === 'import_specifier') names.push(readSpecifier(tree, specifier));
     }
   }
   const module = source >= 0 ? tree.text(source).slice(1, -1) : tree.text(node);

@@ -24,7 +24,12 @@ export const readState = (tree: Snapshot, dialect: Dialect, style: Style): Impor
 export function addImport(state: ImportState, { tree: given, entry: wanted }: Request): readonly Splice[] {
   const { tree, entries, dialect } = state;
   const missing = wanted.names.filter((name) => !isThere(entries, wanted, name));
-  if (wanted.names.length > 0 ? missing.length === 0 : entries.some((entry) => sameModule(entry, wanted) && entry.names.length === 0)) return [];
+  if (
+    wanted.names.length > 0
+      ? missing.length === 0
+      : entries.some((entry) => sameModule(entry, wanted) && entry.names.length === 0)
+  )
+    return [];
   for (const name of missing) refuseTaken(state, wanted, name);
   const into = entries.find((entry) => dialect.mergeable(entry, { ...wanted, names: missing }));
   const added = into === undefined || missing.length === 0 ? null : dialect.addNames(tree, into, missing);
@@ -40,21 +45,31 @@ function isThere(entries: readonly Entry[], wanted: RawEntry, name: ImportedName
     (entry) =>
       entry.module === wanted.module &&
       (entry.form === wanted.form || (wanted.form === 'type' && entry.form === 'import')) &&
-      entry.names.some((one) => one.imported === name.imported && one.local === name.local && (!one.typeOnly || name.typeOnly || wanted.form === 'type')),
+      entry.names.some(
+        (one) =>
+          one.imported === name.imported &&
+          one.local === name.local &&
+          (!one.typeOnly || name.typeOnly || wanted.form === 'type'),
+      ),
   );
 }
 
 function refuseTaken({ tree, entries }: ImportState, wanted: RawEntry, { local }: ImportedName): void {
   if (local === '' || local === '_') return;
-  const other = entries.find((entry) => entry.names.some((name) => name.local === local && !(bindsPackage(wanted, local) && bindsPackage(entry, local))));
+  const other = entries.find((entry) =>
+    entry.names.some((name) => name.local === local && !(bindsPackage(wanted, local) && bindsPackage(entry, local))),
+  );
   if (other !== undefined) refuse('ambiguous', `'${local}' is already imported by '${tree.text(other.node).slice(0, 120)}'`);
-  const declared = analyseScopes(tree)?.bindings.find((one) => one.name === local && one.scope.parent === null && one.kind !== 'import');
+  const declared = analyseScopes(tree)?.bindings.find(
+    (one) => one.name === local && one.scope.parent === null && one.kind !== 'import',
+  );
   if (declared !== undefined) refuse('ambiguous', `'${local}' is already declared in the file`);
 }
 
 /** Python: `import a.b` and `import a.c` both bind the package `a`, which is no conflict. */
 const bindsPackage = (entry: RawEntry, local: string): boolean =>
-  entry.form === 'import' && entry.names.some((name) => name.local === local && name.imported === entry.module && name.imported.split('.', 1)[0] === local);
+  entry.form === 'import' &&
+  entry.names.some((name) => name.local === local && name.imported === entry.module && name.imported.split('.', 1)[0] === local);
 
 function textOf({ dialect, style }: ImportState, given: Snapshot, wanted: RawEntry, missing: readonly ImportedName[]): string {
   const whole = given.text(wanted.node).trim();
@@ -85,8 +100,10 @@ function insertion(state: ImportState, wanted: RawEntry, text: string): Splice {
   if (widened !== null && widened !== undefined) return widened;
   const { lineBreak } = style;
   const beside = (entry: Entry): string => dialect.beside?.(tree, entry, text) ?? text;
-  const indent = (entry: Entry): string => tree.source.slice(tree.source.lastIndexOf('\n', entry.leadStart - 1) + 1, entry.leadStart);
-  const place = (entry: Entry): Entry => (entry.ownLines ? entry : refuse('ambiguous', 'the imports share their lines with other code'));
+  const indent = (entry: Entry): string =>
+    tree.source.slice(tree.source.lastIndexOf('\n', entry.leadStart - 1) + 1, entry.leadStart);
+  const place = (entry: Entry): Entry =>
+    entry.ownLines ? entry : refuse('ambiguous', 'the imports share their lines with other code');
   const after = (entry: Entry, gap = ''): Splice => {
     const at = place(entry).tailEnd;
     return { start: at, end: at, text: lineBreak + gap + indent(entry) + beside(entry) };
@@ -121,7 +138,8 @@ function firstInsertion({ tree, dialect, style }: ImportState, text: string): Sp
   let at = dialect.firstPlace(tree);
   if (at === 0 && tree.source.startsWith('\ufeff')) at = 1;
   const rest = tree.source.slice(at);
-  if (at <= 1) return { start: at, end: at, text: text + lineBreak + (/^\s*\n/.test(rest) || rest.trim() === '' ? '' : lineBreak) };
+  if (at <= 1)
+    return { start: at, end: at, text: text + lineBreak + (/^\s*\n/.test(rest) || rest.trim() === '' ? '' : lineBreak) };
   const blankAfter = /^[ \t]*\r?\n[ \t]*(\r?\n|$)/.test(rest);
   if (rest.trim() === '') return { start: at, end: at, text: lineBreak + lineBreak + text + (rest === '' ? lineBreak : '') };
   return { start: at, end: at, text: lineBreak + lineBreak + text + (blankAfter ? '' : lineBreak) };
@@ -141,7 +159,11 @@ export function removeImport(state: ImportState, removal: Removal, comesBack: Re
     const gone = namesToRemove(entry, removal);
     if (gone === null) continue;
     for (const name of gone) refuseUsed(state, entry, name, comesBack);
-    splices.push(...(gone.length === entry.names.length ? [deletion(state, entry)] : partOf(dialect.removeNames(tree, entry, gone), tree, entry)));
+    splices.push(
+      ...(gone.length === entry.names.length
+        ? [deletion(state, entry)]
+        : partOf(dialect.removeNames(tree, entry, gone), tree, entry)),
+    );
   }
   return splices;
 }
@@ -151,7 +173,9 @@ function namesToRemove(entry: Entry, removal: Removal): readonly ImportedName[] 
   if ('bare' in removal) {
     const named = entry.names.filter((name) => name.local === removal.bare);
     if (named.length > 0) return named;
-    return entry.module === removal.bare || entry.names.some((name) => `${entry.module}.${name.imported}` === removal.bare) || pathIs(entry, removal.bare)
+    return entry.module === removal.bare ||
+      entry.names.some((name) => `${entry.module}.${name.imported}` === removal.bare) ||
+      pathIs(entry, removal.bare)
       ? entry.names
       : null;
   }
@@ -161,7 +185,8 @@ function namesToRemove(entry: Entry, removal: Removal): readonly ImportedName[] 
   return named.length > 0 ? named : null;
 }
 
-const pathIs = (entry: Entry, path: string): boolean => entry.names.length === 1 && `${entry.module}::${entry.names[0]?.imported ?? ''}` === path;
+const pathIs = (entry: Entry, path: string): boolean =>
+  entry.names.length === 1 && `${entry.module}::${entry.names[0]?.imported ?? ''}` === path;
 
 function partOf(splices: readonly Splice[] | null, tree: Snapshot, entry: Entry): readonly Splice[] {
   return splices ?? refuse('ambiguous', `'${tree.text(entry.node).slice(0, 120)}' cannot be taken apart`);
@@ -173,7 +198,10 @@ function refuseUsed({ tree, entries }: ImportState, entry: Entry, { local }: Imp
   if (entries.some((other) => other !== entry && other.names.some((name) => name.local === local))) return;
   const use = analyseScopes(tree)?.occurrences.find(
     (one) =>
-      one.binding?.kind === 'import' && one.binding.name === local && one.binding.scope.parent === null && (one.start < entry.start || one.start >= entry.end),
+      one.binding?.kind === 'import' &&
+      one.binding.name === local &&
+      one.binding.scope.parent === null &&
+      (one.start < entry.start || one.start >= entry.end),
   );
   if (use === undefined) return;
   const before = tree.source.slice(0, use.start).split('\n');
@@ -188,7 +216,8 @@ function deletion({ tree, entries }: ImportState, entry: Entry): Splice {
   const { source } = tree;
   // The last line of a block in parentheses goes with them.
   const parent = tree.parent(entry.node);
-  const alone = tree.type(parent) === 'import_spec_list' && entries.filter((other) => tree.parent(other.node) === parent).length === 1;
+  const alone =
+    tree.type(parent) === 'import_spec_list' && entries.filter((other) => tree.parent(other.node) === parent).length === 1;
   const declaration = tree.parent(parent);
   const start = source.lastIndexOf('\n', (alone ? tree.start(declaration) : entry.start) - 1) + 1;
   let end = alone ? tree.end(declaration) : entry.tailEnd;
@@ -206,7 +235,8 @@ export function dedupeOnce(state: ImportState): readonly Splice[] {
   for (const [index, entry] of entries.entries()) {
     const earlier = entries.slice(0, index).filter((other) => other.run === entry.run && tree.parent(other.node) >= 0);
     const seen = new Set(earlier.flatMap(keysOf));
-    const commented = entry.leadStart < entry.start || tree.source.slice(entry.end, entry.tailEnd).trim().replaceAll(';', '') !== '';
+    const commented =
+      entry.leadStart < entry.start || tree.source.slice(entry.end, entry.tailEnd).trim().replaceAll(';', '') !== '';
     if (entry.names.length === 0) {
       if (seen.has(keysOf(entry)[0] ?? '') && !commented && !entry.opaque) return [deletion(state, entry)];
       continue;
@@ -225,7 +255,8 @@ export function dedupeOnce(state: ImportState): readonly Splice[] {
       } else if (!commented) return [deletion(state, entry)];
     }
     const into = earlier.find((other) => dialect.mergeable(other, entry));
-    const added = into === undefined || commented || gone.length > 0 || !entry.ownLines ? null : dialect.addNames(tree, into, entry.names);
+    const added =
+      into === undefined || commented || gone.length > 0 || !entry.ownLines ? null : dialect.addNames(tree, into, entry.names);
     if (added !== null) return [...added, deletion(state, entry)];
   }
   return [];
@@ -252,7 +283,11 @@ export function sortImports({ tree, entries, dialect }: ImportState): readonly S
 /** The statement with its comments, the names of its list in order; layout and commas stay where they are. */
 function withSortedNames(tree: Snapshot, { compareNames }: Dialect, entry: Entry): string {
   const { source } = tree;
-  const members = entry.names.filter((name) => name.node >= 0 && /^(import_specifier|dotted_name|aliased_import|identifier|self|use_as_clause)$/.test(tree.type(name.node)));
+  const members = entry.names.filter(
+    (name) =>
+      name.node >= 0 &&
+      /^(import_specifier|dotted_name|aliased_import|identifier|self|use_as_clause)$/.test(tree.type(name.node)),
+  );
   const isList = members.every((name) => tree.parent(name.node) === tree.parent(members[0]?.node ?? 0));
   const main = members.filter((name) => name.imported !== 'default' || tree.type(name.node) === 'import_specifier');
   if (compareNames === null || entry.opaque || !isList || main.length < 2) return source.slice(entry.leadStart, entry.tailEnd);

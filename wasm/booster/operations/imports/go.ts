@@ -9,7 +9,9 @@ export const GO_IMPORTS: Dialect = {
       if (tree.type(declaration) !== 'import_declaration') continue;
       for (const child of tree.namedChildren(declaration)) {
         if (tree.type(child) === 'import_spec') found.push(readEntry(tree, declaration, child));
-        else for (const spec of tree.namedChildren(child)) if (tree.type(spec) === 'import_spec') found.push(readEntry(tree, spec, spec));
+        else
+          for (const spec of tree.namedChildren(child))
+            if (tree.type(spec) === 'import_spec') found.push(readEntry(tree, spec, spec));
       }
     }
     return found;
@@ -49,7 +51,12 @@ function readEntry(tree: Snapshot, node: number, spec: number): RawEntry {
   const name = tree.childByField(spec, 'name');
   const module = tree.text(tree.childByField(spec, 'path')).slice(1, -1);
   const alias = name < 0 ? '' : tree.text(name);
-  const local = alias === '_' || alias === '.' ? '' : alias === '' ? (module.split('/').findLast((part) => !/^v\d+$/.test(part)) ?? '') : alias;
+  const local =
+    alias === '_' || alias === '.'
+      ? ''
+      : alias === ''
+        ? (module.split('/').findLast((part) => !/^v\d+$/.test(part)) ?? '')
+        : alias;
   return {
     node,
     form: 'import',

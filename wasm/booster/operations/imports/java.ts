@@ -11,7 +11,8 @@ export const JAVA_IMPORTS: Dialect = {
       .map((node) => readEntry(tree, node)),
 
   statement({ module, names = [], namespace, default: main, typeOnly, static: isStatic }) {
-    if (namespace !== undefined || main !== undefined || typeOnly === true || names.some((name) => !/^[\w$*]+$/.test(name))) return null;
+    if (namespace !== undefined || main !== undefined || typeOnly === true || names.some((name) => !/^[\w$*]+$/.test(name)))
+      return null;
     const head = `import ${isStatic === true ? 'static ' : ''}${module}`;
     return names.length === 0 ? `${head};` : names.map((name) => `${head}.${name};`).join('\n');
   },

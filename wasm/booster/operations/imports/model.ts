@@ -121,7 +121,14 @@ export function readEntries(tree: Snapshot, dialect: Dialect): readonly Entry[] 
       if (between === 'code') {
         run++;
         group++;
-      } else if (between === 'comment' || /\n[ \t]*\r?\n/.test(gap) || before.barrier || entry.barrier || tree.parent(before.node) !== tree.parent(entry.node)) group++;
+      } else if (
+        between === 'comment' ||
+        /\n[ \t]*\r?\n/.test(gap) ||
+        before.barrier ||
+        entry.barrier ||
+        tree.parent(before.node) !== tree.parent(entry.node)
+      )
+        group++;
     }
     const lineStart = tree.source.lastIndexOf('\n', leadStart - 1) + 1;
     const rest = /^[^\n]*/.exec(tree.source.slice(tailEnd))?.[0] ?? '';
@@ -213,7 +220,11 @@ export function addToList(
 }
 
 /** Takes members out of a comma-separated list, each with one comma and the space beside it. */
-export function removeFromList(tree: Snapshot, members: readonly ImportedName[], gone: readonly ImportedName[]): readonly Splice[] {
+export function removeFromList(
+  tree: Snapshot,
+  members: readonly ImportedName[],
+  gone: readonly ImportedName[],
+): readonly Splice[] {
   const splices: Splice[] = [];
   for (const [index, member] of members.entries()) {
     if (!gone.includes(member)) continue;

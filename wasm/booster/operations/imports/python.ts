@@ -1,6 +1,15 @@
 import type { Snapshot } from '../../snapshot.ts';
 import { isHeader } from './ecma.ts';
-import { addToList, compareText, type Dialect, hasComment, type ImportedName, isComment, type RawEntry, removeFromList } from './model.ts';
+import {
+  addToList,
+  compareText,
+  type Dialect,
+  hasComment,
+  type ImportedName,
+  isComment,
+  type RawEntry,
+  removeFromList,
+} from './model.ts';
 import { PYTHON_LIBRARY } from './python-library.ts';
 
 /** Imports of Python. `from __future__` comes first; a star may bind anything, so nothing moves past it. */
@@ -20,7 +29,13 @@ export const PYTHON_IMPORTS: Dialect = {
   asFile: (code) => `${code}\n`,
 
   mergeable: (into, from) =>
-    into.form === from.form && into.form !== 'import' && into.module === from.module && !into.opaque && !from.opaque && !into.barrier && !from.barrier,
+    into.form === from.form &&
+    into.form !== 'import' &&
+    into.module === from.module &&
+    !into.opaque &&
+    !from.opaque &&
+    !into.barrier &&
+    !from.barrier,
 
   addNames(tree, entry, names) {
     return addToList(
@@ -37,7 +52,9 @@ export const PYTHON_IMPORTS: Dialect = {
     const order = (entry: RawEntry): number => ['future', 'import', 'from'].indexOf(entry.form);
     // `from . import x` before `from .a import x`, and the farther before the nearer, as isort has it.
     const dots = (entry: RawEntry): number => /^\.*/.exec(entry.module)?.[0].length ?? 0;
-    return order(a) - order(b) || Number(dots(a) > 0) - Number(dots(b) > 0) || dots(b) - dots(a) || compareText(a.module, b.module);
+    return (
+      order(a) - order(b) || Number(dots(a) > 0) - Number(dots(b) > 0) || dots(b) - dots(a) || compareText(a.module, b.module)
+    );
   },
   compareNames: (a, b) => compareMembers(a.text, b.text),
 
@@ -81,7 +98,11 @@ function readEntry(tree: Snapshot, node: number): RawEntry {
     if (tree.field(child) !== 'name') continue;
     const aliased = tree.type(child) === 'aliased_import';
     const imported = tree.text(aliased ? tree.childByField(child, 'name') : child);
-    const local = aliased ? tree.text(tree.childByField(child, 'alias')) : form === 'import' ? (imported.split('.', 1)[0] ?? '') : imported;
+    const local = aliased
+      ? tree.text(tree.childByField(child, 'alias'))
+      : form === 'import'
+        ? (imported.split('.', 1)[0] ?? '')
+        : imported;
     names.push({ imported, local, typeOnly: false, text: tree.text(child), node: child });
   }
   const from = tree.childByField(node, 'module_name');

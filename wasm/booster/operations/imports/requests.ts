@@ -31,8 +31,12 @@ export function readRequests(
   const entries = dialect.entries(tree);
   const other = tree
     .namedChildren(0)
-    .some((node) => !/^(import|use|future_import|package)_|^import_|^(empty_statement)$/.test(tree.type(node)) && !isComment(tree, node));
-  if (tree.errorCount > 0 || other || entries.length === 0) refuse('does_not_parse', `'${shown}' is not an import statement of ${language}`);
+    .some(
+      (node) =>
+        !/^(import|use|future_import|package)_|^import_|^(empty_statement)$/.test(tree.type(node)) && !isComment(tree, node),
+    );
+  if (tree.errorCount > 0 || other || entries.length === 0)
+    refuse('does_not_parse', `'${shown}' is not an import statement of ${language}`);
   if (typeof parts !== 'string') refuseOthers(entries, parts, shown);
   return entries.map((entry) => ({ tree, entry }));
 }

@@ -22,7 +22,12 @@ export const RUST_IMPORTS: Dialect = {
 
   // Only into a list: to make one of a plain path is a matter of taste.
   mergeable: (into, from) =>
-    into.form === from.form && into.module === from.module && !into.opaque && !from.opaque && isList(into) && from.names.every((name) => name.imported !== '*'),
+    into.form === from.form &&
+    into.module === from.module &&
+    !into.opaque &&
+    !from.opaque &&
+    isList(into) &&
+    from.names.every((name) => name.imported !== '*'),
 
   addNames: (tree, entry, names) =>
     isList(entry)
@@ -55,7 +60,8 @@ export const RUST_IMPORTS: Dialect = {
 };
 
 const isList = (entry: RawEntry): boolean => entry.names.length > 0 && entry.names.every((name) => name.node >= 0);
-const pathOf = (entry: RawEntry): string => (isList(entry) ? entry.module : [entry.module, entry.names[0]?.imported].filter((part) => part !== '').join('::'));
+const pathOf = (entry: RawEntry): string =>
+  isList(entry) ? entry.module : [entry.module, entry.names[0]?.imported].filter((part) => part !== '').join('::');
 
 const FIRST = ['self', 'super', 'crate'];
 const place = (word: string): number => (FIRST.includes(word) ? FIRST.indexOf(word) : FIRST.length);
@@ -113,9 +119,14 @@ function readTree(tree: Snapshot, node: number): { module: string; names: readon
     const parts = path.split('::');
     const imported = parts.pop() ?? '';
     const local = alias ?? (imported === '*' ? '' : imported);
-    return { module: parts.join('::'), names: [{ imported, local, typeOnly: false, text: alias === null ? imported : `${imported} as ${alias}`, node: -1 }] };
+    return {
+      module: parts.join('::'),
+      names: [{ imported, local, typeOnly: false, text: alias === null ? imported : `${imported} as ${alias}`, node: -1 }],
+    };
   };
-  if (type === 'use_as_clause') return single(tree.text(tree.childByField(node, 'path')), tree.text(tree.childByField(node, 'alias')));
-  if (/^(identifier|scoped_identifier|use_wildcard|crate|self|super)$/.test(type)) return single(tree.text(node).replaceAll(/\s/g, ''), null);
+  if (type === 'use_as_clause')
+    return single(tree.text(tree.childByField(node, 'path')), tree.text(tree.childByField(node, 'alias')));
+  if (/^(identifier|scoped_identifier|use_wildcard|crate|self|super)$/.test(type))
+    return single(tree.text(node).replaceAll(/\s/g, ''), null);
   return null;
 }

@@ -8,7 +8,8 @@ function ecma(typed: boolean): Templates {
   const docs = (blank: Blank): string[] => {
     const lines = [...blank.description];
     if (typed) return lines;
-    for (const parameter of blank.parameters) if (parameter.type !== null) lines.push(`@param {${parameter.type}} ${camel(parameter.words)}`);
+    for (const parameter of blank.parameters)
+      if (parameter.type !== null) lines.push(`@param {${parameter.type}} ${camel(parameter.words)}`);
     if (blank.returns !== null) lines.push(`@returns {${blank.returns}}`);
     return lines;
   };
@@ -19,7 +20,9 @@ function ecma(typed: boolean): Templates {
 }
 `,
     class(blank) {
-      const fields = blank.parameters.map((one) => (typed ? `  readonly ${written(one)};\n` : `  ${camel(one.words)};\n`)).join('');
+      const fields = blank.parameters
+        .map((one) => (typed ? `  readonly ${written(one)};\n` : `  ${camel(one.words)};\n`))
+        .join('');
       const body = blank.parameters.map(({ words }) => `    this.${camel(words)} = ${camel(words)};\n`).join('');
       const constructor = blank.parameters.length === 0 ? '' : `${fields}\n  constructor(${list(blank)}) {\n${body}  }\n`;
       return `${blockDoc(blank.description)}export class ${pascal(blank.words)} {\n${constructor}}\n`;
@@ -37,7 +40,9 @@ ${blockDoc(blank.description)}describe('${sentence(blank.words)}', () => {
   });
 });
 `,
-    'http-handler': (blank) => `${blockDoc(blank.description)}export async function ${camel(blank.words)}(${typed ? 'request: Request' : 'request'})${typed ? ': Promise<Response>' : ''} {
+    'http-handler': (
+      blank,
+    ) => `${blockDoc(blank.description)}export async function ${camel(blank.words)}(${typed ? 'request: Request' : 'request'})${typed ? ': Promise<Response>' : ''} {
   if (request.method !== 'GET') {
     return new Response('method not allowed', { status: 405, headers: { allow: 'GET' } });
   }

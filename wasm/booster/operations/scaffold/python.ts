@@ -9,7 +9,9 @@ function docstring({ description }: Blank, indent: string): string {
 }
 
 export const PYTHON_TEMPLATES: Templates = {
-  function: (blank) => `def ${snake(blank.words)}(${blank.parameters.map(written).join(', ')})${blank.returns === null ? '' : ` -> ${blank.returns}`}:
+  function: (
+    blank,
+  ) => `def ${snake(blank.words)}(${blank.parameters.map(written).join(', ')})${blank.returns === null ? '' : ` -> ${blank.returns}`}:
 ${docstring(blank, '    ')}    raise NotImplementedError("${snake(blank.words)}")
 `,
   class(blank) {

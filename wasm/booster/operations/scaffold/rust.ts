@@ -4,7 +4,9 @@ const type = ({ type }: Parameter): string => type ?? 'String';
 const written = (one: Parameter): string => `${snake(one.words)}: ${type(one)}`;
 
 export const RUST_TEMPLATES: Templates = {
-  function: (blank) => `${lineDoc('///', blank.description)}pub fn ${snake(blank.words)}(${blank.parameters.map(written).join(', ')})${blank.returns === null ? '' : ` -> ${blank.returns}`} {
+  function: (
+    blank,
+  ) => `${lineDoc('///', blank.description)}pub fn ${snake(blank.words)}(${blank.parameters.map(written).join(', ')})${blank.returns === null ? '' : ` -> ${blank.returns}`} {
     todo!("${snake(blank.words)}")
 }
 `,

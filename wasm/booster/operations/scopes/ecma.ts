@@ -28,7 +28,8 @@ class EcmaAnalyser {
   }
 
   #field(node: number, name: string, scope: Scope): void {
-    for (const child of this.tree.children(node)) if (this.tree.field(child) === name && this.tree.isNamed(child)) this.visit(child, scope);
+    for (const child of this.tree.children(node))
+      if (this.tree.field(child) === name && this.tree.isNamed(child)) this.visit(child, scope);
   }
 
   #visit(node: number, scope: Scope): void {
@@ -203,7 +204,8 @@ class EcmaAnalyser {
         const name = tree.childByField(specifier, 'name');
         if (name < 0) continue;
         builder.reference(scope, name, BOTH);
-        if (tree.childByField(specifier, 'alias') < 0) builder.hazard(name, 'it is exported under this name', tree.text(name), { scope });
+        if (tree.childByField(specifier, 'alias') < 0)
+          builder.hazard(name, 'it is exported under this name', tree.text(name), { scope });
       }
     }
     // Declared names are known by where they stand, since `export var` puts them into an outer scope.
@@ -253,7 +255,9 @@ class EcmaAnalyser {
         continue;
       }
       const pattern = tree.childByField(child, 'pattern');
-      const property = tree.children(child).some((one) => /^(accessibility_modifier|override_modifier|readonly)$/.test(tree.type(one)));
+      const property = tree
+        .children(child)
+        .some((one) => /^(accessibility_modifier|override_modifier|readonly)$/.test(tree.type(one)));
       if (pattern >= 0) {
         this.#pattern(pattern, scope, scope, 'parameter');
         if (property) builder.hazard(pattern, 'the parameter is a property of the class, too', tree.text(pattern), { scope });

@@ -167,7 +167,11 @@ class GoAnalyser {
     }
     const parts = tree.text(tree.childByField(node, 'path')).slice(1, -1).split('/');
     const last = parts.findLast((part) => !/^v\d+$/.test(part)) ?? '';
-    builder.declareUnwritten(builder.root, last.replace(/\.v\d+$/, ''), 'the import takes its name from the package, not from an alias');
+    builder.declareUnwritten(
+      builder.root,
+      last.replace(/\.v\d+$/, ''),
+      'the import takes its name from the package, not from an alias',
+    );
   }
 
   #fieldDeclaration(node: number, scope: Scope): void {
@@ -192,7 +196,8 @@ class GoAnalyser {
     if (name === undefined || tree.type(name) !== 'identifier') return this.visit(key, scope);
     const literal = tree.parent(tree.parent(node));
     const type = literal >= 0 && tree.type(literal) === 'composite_literal' ? tree.childByField(literal, 'type') : -1;
-    const kind = type < 0 ? '' : tree.type(type) === 'type_identifier' ? (this.#types.get(tree.text(type)) ?? '') : tree.type(type);
+    const kind =
+      type < 0 ? '' : tree.type(type) === 'type_identifier' ? (this.#types.get(tree.text(type)) ?? '') : tree.type(type);
     if (kind === 'struct_type') return undefined;
     if (/^(map|slice|array|implicit_length_array)_type$/.test(kind)) return this.visit(name, scope);
     return builder.hazard(name, 'the key of a literal may be a field or a variable', tree.text(name), { scope });

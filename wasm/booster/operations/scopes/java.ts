@@ -74,7 +74,10 @@ class JavaAnalyser {
         builder.reference(scope, tree.childByField(node, 'name'), TYPE);
         return this.#function(node, scope);
       case 'enum_constant': {
-        builder.declare(scope, tree.childByField(node, 'name'), { kind: 'enum constant', exported: 'it is used through its enum' });
+        builder.declare(scope, tree.childByField(node, 'name'), {
+          kind: 'enum constant',
+          exported: 'it is used through its enum',
+        });
         const body = tree.childByField(node, 'body');
         if (body >= 0) this.all(body, builder.open(scope, DERIVED, body));
         return this.#rest(node, ['name', 'body'], scope);
@@ -132,7 +135,8 @@ class JavaAnalyser {
         return this.all(node, type === 'switch_block_statement_group' ? scope : builder.open(scope, 'block', node));
       case 'switch_label':
         for (const child of tree.namedChildren(node)) {
-          if (tree.type(child) === 'identifier') builder.hazard(child, 'a `case` names it, or a constant of an enum', tree.text(child), { scope });
+          if (tree.type(child) === 'identifier')
+            builder.hazard(child, 'a `case` names it, or a constant of an enum', tree.text(child), { scope });
           else this.visit(child, scope);
         }
         return undefined;
@@ -158,7 +162,8 @@ class JavaAnalyser {
       }
       case 'type_parameter': {
         const [name, ...rest] = tree.namedChildren(node);
-        if (name !== undefined && tree.type(name) === 'type_identifier') builder.declare(scope, name, { kind: 'type parameter', space: TYPE });
+        if (name !== undefined && tree.type(name) === 'type_identifier')
+          builder.declare(scope, name, { kind: 'type parameter', space: TYPE });
         for (const child of rest) this.visit(child, scope);
         return undefined;
       }
@@ -184,7 +189,9 @@ class JavaAnalyser {
       exported: open && (modifiers.has('public') || modifiers.has('protected')) ? 'other files can see it' : null,
       assumed: open ? 'no other file of the package uses it' : null,
     });
-    const inherits = tree.children(node).some((child) => /^(superclass|super_interfaces|extends_interfaces)$/.test(tree.type(child)));
+    const inherits = tree
+      .children(node)
+      .some((child) => /^(superclass|super_interfaces|extends_interfaces)$/.test(tree.type(child)));
     const own = builder.open(scope, inherits ? DERIVED : 'class', node);
     const body = tree.childByField(node, 'body');
     for (const child of tree.namedChildren(node)) {
@@ -202,7 +209,11 @@ class JavaAnalyser {
 
   #member(node: number, scope: Scope, space: number, kind: string, name = this.tree.childByField(node, 'name')): void {
     const isPrivate = this.#modifiers(node).has('private');
-    this.builder.declare(scope, name, { kind, space, exported: isPrivate ? null : 'it is not private, so other files can see it' });
+    this.builder.declare(scope, name, {
+      kind,
+      space,
+      exported: isPrivate ? null : 'it is not private, so other files can see it',
+    });
   }
 
   #fields(node: number, scope: Scope): void {

@@ -179,7 +179,12 @@ export class ScopeBuilder {
 
   /** A use of the name that `node` spells. */
   reference(scope: Scope, node: number, space: Space = VALUE, form: Form = 'plain'): void {
-    this.referenceName(scope, { name: this.tree.text(node), start: this.tree.start(node), end: this.tree.end(node) }, space, form);
+    this.referenceName(
+      scope,
+      { name: this.tree.text(node), start: this.tree.start(node), end: this.tree.end(node) },
+      space,
+      form,
+    );
   }
 
   referenceName(
@@ -222,13 +227,7 @@ const LOCALS = /^(?:parameter|positional parameter|variable|let|const|var|catch|
 export const isLocal = (binding: Binding): boolean => LOCALS.test(binding.kind) && binding.scope.parent !== null;
 
 /** The declaration that a name means at a place, or null. */
-export function lookUp(
-  from: Scope,
-  name: string,
-  space: Space,
-  offset: number,
-  sees: Sees = () => true,
-): Binding | null {
+export function lookUp(from: Scope, name: string, space: Space, offset: number, sees: Sees = () => true): Binding | null {
   for (let scope: Scope | null = from; scope !== null; scope = scope.parent) {
     const found = scope.bindings
       .get(name)

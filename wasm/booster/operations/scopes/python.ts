@@ -41,7 +41,8 @@ class PythonAnalyser {
   }
 
   #field(node: number, name: string, scope: Scope): void {
-    for (const child of this.tree.children(node)) if (this.tree.field(child) === name && this.tree.isNamed(child)) this.visit(child, scope);
+    for (const child of this.tree.children(node))
+      if (this.tree.field(child) === name && this.tree.isNamed(child)) this.visit(child, scope);
   }
 
   #visit(node: number, scope: Scope): void {
@@ -97,8 +98,10 @@ class PythonAnalyser {
         return undefined;
       case 'as_pattern':
         for (const child of tree.namedChildren(node)) {
-          if (tree.type(child) === 'as_pattern_target') for (const target of tree.namedChildren(child)) this.#target(target, scope, 'variable');
-          else if (tree.type(tree.parent(node)) === 'case_pattern' && tree.type(child) === 'identifier') this.#target(child, scope, 'variable');
+          if (tree.type(child) === 'as_pattern_target')
+            for (const target of tree.namedChildren(child)) this.#target(target, scope, 'variable');
+          else if (tree.type(tree.parent(node)) === 'case_pattern' && tree.type(child) === 'identifier')
+            this.#target(child, scope, 'variable');
           else this.visit(child, scope);
         }
         return undefined;
@@ -154,9 +157,7 @@ class PythonAnalyser {
       form,
       blocked: home.kind === 'class' ? 'it is an attribute of its class, whose uses depend on the type of an object' : null,
       assumed:
-        home.kind === 'module' && !this.tree.text(node).startsWith('_')
-          ? 'no other file uses this module-level name'
-          : null,
+        home.kind === 'module' && !this.tree.text(node).startsWith('_') ? 'no other file uses this module-level name' : null,
     });
   }
 
@@ -175,7 +176,11 @@ class PythonAnalyser {
     const own = builder.open(typed, 'function', node);
     const body = tree.childByField(node, 'body');
     this.#outer.set(own, this.#outerNames(body));
-    this.#parameters(tree.childByField(node, 'parameters'), { own, typed, outside: scope }, tree.text(tree.childByField(node, 'name')));
+    this.#parameters(
+      tree.childByField(node, 'parameters'),
+      { own, typed, outside: scope },
+      tree.text(tree.childByField(node, 'name')),
+    );
     this.#field(node, 'return_type', typed);
     if (body >= 0) this.all(body, own);
   }
@@ -197,7 +202,8 @@ class PythonAnalyser {
     const list = tree.childByField(node, 'type_parameters');
     for (const child of list < 0 ? [] : tree.namedChildren(list)) {
       const [name] = tree.namedChildren(child);
-      if (name !== undefined && tree.type(name) === 'identifier') builder.declare(scope, name, { kind: 'type parameter', space: BOTH });
+      if (name !== undefined && tree.type(name) === 'identifier')
+        builder.declare(scope, name, { kind: 'type parameter', space: BOTH });
       else builder.hazard(child, 'type parameters of this form are not understood');
     }
   }
@@ -229,7 +235,10 @@ class PythonAnalyser {
           kind: splat || index < positional ? 'positional parameter' : 'parameter',
           space: BOTH,
           owner,
-          assumed: owner !== null && !splat && index >= positional ? 'no call in another file, or under another name, passes it by name' : null,
+          assumed:
+            owner !== null && !splat && index >= positional
+              ? 'no call in another file, or under another name, passes it by name'
+              : null,
         });
       };
       const type = tree.type(child);
@@ -237,8 +246,9 @@ class PythonAnalyser {
       else if (/^(list|dictionary)_splat_pattern$/.test(type)) declare(tree.namedChildren(child)[0] ?? -1);
       else if (type === 'tuple_pattern') this.#target(child, own, 'parameter');
       else {
-        const first = tree.childByField(child, 'name') >= 0 ? tree.childByField(child, 'name') : (tree.namedChildren(child)[0] ?? -1);
-        if (/splat_pattern$/.test(first < 0 ? '' : tree.type(first))) declare(tree.namedChildren(first)[0] ?? -1);
+        const first =
+          tree.childByField(child, 'name') >= 0 ? tree.childByField(child, 'name') : (tree.namedChildren(child)[0] ?? -1);
+        if (first >= 0 && tree.type(first).endsWith('splat_pattern')) declare(tree.namedChildren(first)[0] ?? -1);
         else if (first >= 0 && tree.type(first) === 'identifier') declare(first);
         this.#field(child, 'type', typed);
         this.#field(child, 'value', outside);
@@ -250,11 +260,13 @@ class PythonAnalyser {
   #outerNames(body: number): Outer {
     const { tree } = this;
     const found = new Map<string, 'global' | 'nonlocal'>();
-    for (let node = body; body >= 0 && node < tree.after(body); node++) {
+    if (body < 0) return found;
+    for (let node = body; node < tree.after(body); node++) {
       const type = tree.type(node);
       if (node !== body && /^(function_definition|class_definition|lambda)$/.test(type)) node = tree.after(node) - 1;
       else if (type === 'global_statement' || type === 'nonlocal_statement') {
-        for (const child of tree.namedChildren(node)) found.set(tree.text(child), type === 'global_statement' ? 'global' : 'nonlocal');
+        for (const child of tree.namedChildren(node))
+          found.set(tree.text(child), type === 'global_statement' ? 'global' : 'nonlocal');
       }
     }
     return found;
@@ -363,7 +375,8 @@ class PythonAnalyser {
     const { tree, builder } = this;
     for (let inner = node; inner < tree.after(node); inner++) {
       if (tree.type(inner) !== 'string_content') continue;
-      for (const word of tree.text(inner).match(/[\p{L}_][\p{L}\p{N}_]*/gu) ?? []) builder.hazard(inner, 'a quoted annotation names it', word);
+      for (const word of tree.text(inner).match(/[\p{L}_][\p{L}\p{N}_]*/gu) ?? [])
+        builder.hazard(inner, 'a quoted annotation names it', word);
     }
   }
 }

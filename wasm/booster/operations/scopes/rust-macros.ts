@@ -2,7 +2,8 @@ import type { Snapshot } from '../../snapshot.ts';
 import { type Scope, type ScopeBuilder, TYPE, VALUE } from './model.ts';
 
 /** Macros whose arguments are expressions, the first of them perhaps a format string. */
-const FORMAT = /^(?:e?print(?:ln)?|format(?:_args)?|write(?:ln)?|panic|todo|unimplemented|unreachable|(?:debug_)?assert(?:_eq|_ne)?)$/;
+const FORMAT =
+  /^(?:e?print(?:ln)?|format(?:_args)?|write(?:ln)?|panic|todo|unimplemented|unreachable|(?:debug_)?assert(?:_eq|_ne)?)$/;
 const EXPRESSIONS = /^(?:vec|dbg)$/;
 
 /**
@@ -56,16 +57,18 @@ function readFormat(builder: ScopeBuilder, scope: Scope, tree: Snapshot, node: n
     const start = tree.start(node) + found.index + 1;
     builder.referenceName(scope, { name, start, end: start + name.length });
   }
-  for (const [, name] of text.matchAll(/([\p{L}_][\p{L}\p{N}_]*)\$/gu)) builder.hazard(node, 'a format width names it', name ?? null, { scope });
+  for (const [, name] of text.matchAll(/([\p{L}_][\p{L}\p{N}_]*)\$/gu))
+    builder.hazard(node, 'a format width names it', name ?? null, { scope });
 }
 
 function allUnsure(builder: ScopeBuilder, scope: Scope, list: number): void {
   const { tree } = builder;
   for (let inner = list; inner < tree.after(list); inner++) {
     const type = tree.type(inner);
-    if (/identifier$/.test(type)) builder.hazard(inner, 'it may be used in a macro', tree.text(inner), { scope });
-    else if (/string_literal$/.test(type)) {
-      for (const [, name] of tree.text(inner).matchAll(/\{([\p{L}_][\p{L}\p{N}_]*)/gu)) builder.hazard(inner, 'it may be used in a macro', name ?? null, { scope });
+    if (type.endsWith('identifier')) builder.hazard(inner, 'it may be used in a macro', tree.text(inner), { scope });
+    else if (type.endsWith('string_literal')) {
+      for (const [, name] of tree.text(inner).matchAll(/\{([\p{L}_][\p{L}\p{N}_]*)/gu))
+        builder.hazard(inner, 'it may be used in a macro', name ?? null, { scope });
     }
   }
 }

@@ -70,7 +70,12 @@ class RustAnalyser {
       case 'extern_crate_declaration': {
         const alias = tree.childByField(node, 'alias');
         const name = alias >= 0 ? alias : tree.childByField(node, 'name');
-        builder.declare(scope, name, { kind: 'import', space: BOTH, form: alias >= 0 ? 'plain' : 'as', exported: this.#visibility(node) });
+        builder.declare(scope, name, {
+          kind: 'import',
+          space: BOTH,
+          form: alias >= 0 ? 'plain' : 'as',
+          exported: this.#visibility(node),
+        });
         return undefined;
       }
       case 'mod_item': {
@@ -205,9 +210,11 @@ class RustAnalyser {
   #use(node: number, scope: Scope, exported: string | null, first: boolean): void {
     const { tree, builder } = this;
     if (node < 0) return;
-    const declare = (name: number, form: Form): unknown => builder.declare(scope, name, { kind: 'import', space: BOTH, form, exported });
+    const declare = (name: number, form: Form): unknown =>
+      builder.declare(scope, name, { kind: 'import', space: BOTH, form, exported });
     const target = (name: number): void => {
-      if (name >= 0 && tree.type(name) === 'identifier') builder.hazard(name, 'a `use` names it', tree.text(name), { localsExempt: true });
+      if (name >= 0 && tree.type(name) === 'identifier')
+        builder.hazard(name, 'a `use` names it', tree.text(name), { localsExempt: true });
     };
     switch (tree.type(node)) {
       case 'identifier':
@@ -286,7 +293,8 @@ class RustAnalyser {
         const name = tree.childByField(node, 'name');
         if (name >= 0 && tree.type(name) === 'shorthand_field_identifier') {
           declare(name, 'shorthand');
-          if (tree.start(name) !== tree.start(node)) builder.hazard(name, '`ref` before a field is not understood', tree.text(name));
+          if (tree.start(name) !== tree.start(node))
+            builder.hazard(name, '`ref` before a field is not understood', tree.text(name));
         }
         return inner(tree.childByField(node, 'pattern'));
       }
@@ -308,13 +316,14 @@ class RustAnalyser {
     const { tree, builder } = this;
     builder.declare(scope, tree.childByField(node, 'name'), { kind: 'macro', space: 0, blocked: 'macros are not renamed' });
     for (let inner = node; inner < tree.after(node); inner++) {
-      if (/identifier$/.test(tree.type(inner))) builder.hazard(inner, 'a macro uses this name', tree.text(inner));
+      if (tree.type(inner).endsWith('identifier')) builder.hazard(inner, 'a macro uses this name', tree.text(inner));
     }
   }
 
   /** Attributes are code of others: `#[serde(default = "name")]` calls a function by its name. */
   #attribute(node: number): void {
     const { tree, builder } = this;
-    for (const [word] of tree.text(node).matchAll(/[\p{L}_][\p{L}\p{N}_]*/gu)) builder.hazard(node, 'an attribute names it', word, { localsExempt: true });
+    for (const [word] of tree.text(node).matchAll(/[\p{L}_][\p{L}\p{N}_]*/gu))
+      builder.hazard(node, 'an attribute names it', word, { localsExempt: true });
   }
 }
