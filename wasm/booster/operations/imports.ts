@@ -36,8 +36,10 @@ const DEDUPE_ROUNDS_MAX = 300;
 export function imports(session: Session, parsed: Parsed, changes: ImportChanges): BoosterResult<string> {
   const dialect = DIALECTS[parsed.language];
   if (dialect === undefined) return refuse('unsupported', `no imports for ${parsed.language}`);
+  const { add = [], remove = [], sort, dedupe } = changes;
+  if (add.length + remove.length === 0 && sort !== true && dedupe !== true) refuse('empty', 'no change of the imports is asked for');
   if (parsed.snapshot.errorCount > 0) refuse('does_not_parse', 'the original has syntax errors');
-  if ((changes.add?.length ?? 0) + (changes.remove?.length ?? 0) > IMPORT_CHANGES_MAX) {
+  if (add.length + remove.length > IMPORT_CHANGES_MAX) {
     refuse('too_large', `at most ${IMPORT_CHANGES_MAX} imports in one task`);
   }
   const work = new ImportWork(session, parsed, dialect);
@@ -49,7 +51,7 @@ export function imports(session: Session, parsed: Parsed, changes: ImportChanges
   again.run(changes);
   if (again.parsed.source !== source) refuse('proof_failed', 'doing it twice is not the same as once');
   const assumed =
-    parsed.language === 'rust' && (changes.remove?.length ?? 0) > 0 ? ['no removed trait is used by its methods only'] : [];
+    parsed.language === 'rust' && remove.length > 0 ? ['no removed trait is used by its methods only'] : [];
   return success(source, [PROOF.parses, PROOF.imports, PROOF.untouched, PROOF.idempotent], { count: work.steps, assumed });
 }
 

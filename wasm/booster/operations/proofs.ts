@@ -1,22 +1,22 @@
 import type { Snapshot } from '../snapshot.ts';
 import { declarationsOf } from './outline.ts';
 
-/** What a mutating operation shows of its result before it gives it out. */
+/** What a mutating operation shows of its result before it gives it out; the merge engine uses the same names. */
 export const PROOF = {
   /** The result has no syntax error that the original had not. */
   parses: 'parses',
   /** Outside the changed stretches the result has the same syntax tree. */
-  structure: 'structure',
+  structure: 'structureKept',
   /** Outside the changed stretches every byte is the same. */
-  untouched: 'untouched',
+  untouched: 'untouchedIdentical',
   /** Every declaration is still there unless the task removed it. */
-  declarations: 'declarations',
+  declarations: 'declarationsKept',
   /** Nothing is declared twice that was not before. */
-  noDuplicates: 'no_duplicates',
+  noDuplicates: 'noNewDuplicates',
   /** Each name refers to the same declaration as before. */
-  references: 'references',
+  references: 'referencesKept',
   /** Nothing but imports and their comments changed, and the imports are those asked for. */
-  imports: 'imports',
+  imports: 'importsAsAsked',
   /** Doing it again changes nothing. */
   idempotent: 'idempotent',
 } as const;
