@@ -37,7 +37,8 @@ export function imports(session: Session, parsed: Parsed, changes: ImportChanges
   const dialect = DIALECTS[parsed.language];
   if (dialect === undefined) return refuse('unsupported', `no imports for ${parsed.language}`);
   const { add = [], remove = [], sort, dedupe } = changes;
-  if (add.length + remove.length === 0 && sort !== true && dedupe !== true) refuse('empty', 'no change of the imports is asked for');
+  if (add.length + remove.length === 0 && sort !== true && dedupe !== true)
+    refuse('empty', 'no change of the imports is asked for');
   if (parsed.snapshot.errorCount > 0) refuse('does_not_parse', 'the original has syntax errors');
   if (add.length + remove.length > IMPORT_CHANGES_MAX) {
     refuse('too_large', `at most ${IMPORT_CHANGES_MAX} imports in one task`);
@@ -50,8 +51,7 @@ export function imports(session: Session, parsed: Parsed, changes: ImportChanges
   const again = new ImportWork(session, work.parsed, dialect);
   again.run(changes);
   if (again.parsed.source !== source) refuse('proof_failed', 'doing it twice is not the same as once');
-  const assumed =
-    parsed.language === 'rust' && remove.length > 0 ? ['no removed trait is used by its methods only'] : [];
+  const assumed = parsed.language === 'rust' && remove.length > 0 ? ['no removed trait is used by its methods only'] : [];
   return success(source, [PROOF.parses, PROOF.imports, PROOF.untouched, PROOF.idempotent], { count: work.steps, assumed });
 }
 

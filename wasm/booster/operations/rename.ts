@@ -31,7 +31,8 @@ export function rename(session: Session, parsed: Parsed, task: RenameTask): Boos
   const uses = model.occurrences.filter((one) => one.binding === target);
   const splices = uses.map((one): Splice => ({ start: one.start, end: one.end, text: spelled(one, name) }));
   const source = spliced(parsed.source, splices);
-  const after = parsedOrRefuse(session.reparse(parsed, source, splices));
+  // From the start: a reparse may hang a comment at another depth, which would look like another structure.
+  const after = parsedOrRefuse(session.parse(parsed.language, source));
   prove(parsed, after, model, splices);
   return success(
     source,
@@ -118,6 +119,7 @@ function refuseUnsure(parsed: Parsed, model: ScopeModel, target: Binding, name: 
       unsure(hazard.reason, hazard.start);
     }
     if (hazard.start < target.scope.start || hazard.end > target.scope.end) continue;
+    if (hazard.globalsOnly && (target.scope.parent !== null || !/^(var|function)$/.test(target.kind))) continue;
     if (hazard.localsExempt && (isLocal(target) || target.kind === 'import')) continue;
     if (hazard.name === null || matches(hazard, target)) unsure(hazard.reason, hazard.start);
     if (hazard.name === name && !hazard.localsExempt) unsure(`the new name is in doubt: ${hazard.reason}`, hazard.start);

@@ -387,8 +387,9 @@ class EcmaAnalyser {
     const object = tree.childByField(node, 'object');
     if (object < 0 || !/^(window|globalThis|self|global)$/.test(tree.text(object))) return;
     const property = tree.childByField(node, 'property');
-    if (property >= 0) builder.hazard(node, 'it may be used as a property of the global object', tree.text(property));
-    else builder.hazard(node, 'a property of the global object is chosen at run time');
+    if (property >= 0)
+      builder.hazard(node, 'it may be used as a property of the global object', tree.text(property), { globalsOnly: true });
+    else builder.hazard(node, 'a property of the global object is chosen at run time', null, { globalsOnly: true });
   }
 
   #jsx(node: number, scope: Scope): void {

@@ -65,6 +65,8 @@ export interface Hazard {
   readonly reason: string;
   /** Says nothing about parameters and local variables. */
   readonly localsExempt: boolean;
+  /** Concerns only what a script declares as properties of the global object: top-level `var` and functions. */
+  readonly globalsOnly: boolean;
   /** Where the name is looked up: the hazard is for what it means there only. Null: for everything of that name. */
   readonly scope: Scope | null;
 }
@@ -200,9 +202,21 @@ export class ScopeBuilder {
     node: number,
     reason: string,
     name: string | null = null,
-    { localsExempt = false, scope = null }: { readonly localsExempt?: boolean; readonly scope?: Scope | null } = {},
+    {
+      localsExempt = false,
+      globalsOnly = false,
+      scope = null,
+    }: { readonly localsExempt?: boolean; readonly globalsOnly?: boolean; readonly scope?: Scope | null } = {},
   ): void {
-    this.#hazards.push({ name, start: this.tree.start(node), end: this.tree.end(node), reason, localsExempt, scope });
+    this.#hazards.push({
+      name,
+      start: this.tree.start(node),
+      end: this.tree.end(node),
+      reason,
+      localsExempt,
+      globalsOnly,
+      scope,
+    });
   }
 
   /** Resolves every reference. */
