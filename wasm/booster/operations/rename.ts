@@ -182,6 +182,8 @@ function collisionOf(language: LanguageId, model: ScopeModel, target: Binding, n
   const others = model.occurrences.filter((one) => one.name === name);
   for (const binding of model.bindings) {
     if (binding.name !== name || (binding.space & target.space) === 0) continue;
+    // A new `let` of Rust hides the one before it; the proof finds out whether it hides it from a use.
+    if (language === 'rust' && isLocal(binding) && isLocal(target) && binding.visibleFrom !== target.visibleFrom) continue;
     const offset = others.find((one) => one.binding === binding)?.start ?? binding.scope.start;
     if (binding.scope === target.scope || shareBlock(binding, target)) return { offset, why: 'it is declared in the same scope' };
     const hides = (one: Occurrence): boolean =>
@@ -202,7 +204,7 @@ function collisionOf(language: LanguageId, model: ScopeModel, target: Binding, n
     }
   }
   for (const one of others) {
-    if ((one.space & target.space) === 0 || !isWithin(one.scope, target.scope)) continue;
+    if ((one.space & target.space) === 0 || !isWithin(one.scope, target.scope) || one.start < target.visibleFrom) continue;
     if (one.binding === null || !isWithin(one.binding.scope, target.scope))
       return { offset: one.start, why: 'it is used in the scope of the symbol' };
   }
