@@ -78,6 +78,9 @@ export function toFactory(source: string): string {
     ['await import("module")', '{ createRequire() {} }'],
     ['await import("fs/promises")', '{}'],
     ['typeof process == "object" && process.versions?.node && process.type != "renderer"', 'false'],
+    // Whatever is not deleted goes with its instance. A finalizer would run in the memory of one that trapped, and throw
+    // out of the garbage collector, where nobody catches it.
+    ['return new FinalizationRegistry(handler);', 'return;'],
   ] as const) {
     if (!body.includes(from)) throw new Error(`web-tree-sitter: '${from}' is not there`);
     body = body.replaceAll(from, to);

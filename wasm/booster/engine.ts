@@ -1,6 +1,6 @@
 import type { Edit, Language, Parser, Query, Tree } from 'web-tree-sitter';
 import type { LanguageId } from './languages.ts';
-import { PARSE_BUDGET_CALLBACKS, SOURCE_MAX_LENGTH } from './limits.ts';
+import { PARSE_BUDGET_CALLBACKS, PARSE_MEMORY_MAX_BYTES, SOURCE_MAX_LENGTH } from './limits.ts';
 import { type Grammar, readGrammar, type Snapshot, SnapshotTooLarge, takeSnapshot } from './snapshot.ts';
 import type { Binding, TreeSitter } from './tree-sitter.ts';
 
@@ -168,7 +168,7 @@ export class Engine {
     const parser = this.#parser;
     if (parser.language !== grammar.language) parser.setLanguage(grammar.language);
     let left = PARSE_BUDGET_CALLBACKS;
-    const tree = parser.parse(source, old, { progressCallback: () => --left < 0 });
+    const tree = parser.parse(source, old, { progressCallback: () => --left < 0 || this.memoryBytes > PARSE_MEMORY_MAX_BYTES });
     if (tree === null) {
       // Without this the next parse would go on with this source, and say nothing.
       parser.reset();

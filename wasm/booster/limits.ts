@@ -12,6 +12,12 @@ export const APPLY_MAX_LENGTH = 400 * 1024;
  */
 export const PARSE_BUDGET_CALLBACKS = 20_000;
 
+/**
+ * What an instance may have grown to while it parses. Ordinary code of the largest size needs 10 MB; hostile code made 2 GB of
+ * it within the budget of callbacks. One instance at this and three at their recycle cap fit into an isolate's 128 MB.
+ */
+export const PARSE_MEMORY_MAX_BYTES = 48 * 1024 * 1024;
+
 /** Nodes of one snapshot; ordinary code has about one for every two units at its densest. */
 export const SNAPSHOT_MAX_NODES = 1_000_000;
 
