@@ -30,6 +30,7 @@ export const PROBLEMS: Readonly<Record<FleetErrorKind, { readonly status: number
   queue_full: { status: 429, title: 'The queue is full' },
   overloaded: { status: 503, title: 'Overloaded' },
   region_unavailable: { status: 503, title: 'Region unavailable' },
+  unsure: { status: 422, title: 'The edit is not sure' },
   not_configured: { status: 503, title: 'Not configured' },
   internal: { status: 500, title: 'Internal error' },
 };

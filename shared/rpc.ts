@@ -6,6 +6,8 @@ import type { FleetError } from './errors.ts';
 import type { Home } from './ids.ts';
 import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
+import type { BoosterOutcome } from './rpc-booster.ts';
+import type { BoosterInstruction, BoosterReport, BoosterStatus } from './schemas/booster.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, RegisterAgent } from './schemas/agents.ts';
 import type { Allocate, Allocation } from './schemas/allocations.ts';
 import type { JsonText } from './schemas/common.ts';
@@ -291,6 +293,10 @@ export interface RegionRpc {
   ): Promise<Result<{ readonly desired: number; readonly limitedBy?: 'min' | 'max' }, FleetError>>;
   routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]>;
   routesForKeys(caller: Caller, keys: readonly string[], order: readonly string[]): Promise<readonly (readonly string[])[]>;
+  /** Runs booster operations on the booster Workers that the region is bound to; answers in their order, whatever fails. */
+  runBooster(caller: Caller, tasks: readonly BoosterInstruction[]): Promise<readonly BoosterOutcome[]>;
+  boosterStatus(caller: Caller): Promise<BoosterStatus>;
+  boosterReport(caller: Caller): Promise<BoosterReport>;
   purgeFleet(caller: Caller): Promise<void>;
 }
 

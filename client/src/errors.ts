@@ -101,6 +101,9 @@ export class InvalidStateError extends ApiError {
 /** Overloaded, or no allowed region answers. */
 export class UnavailableError extends ApiError {}
 
+/** An edit that the booster is not sure of, where only a whole answer would do. */
+export class UnsureError extends ApiError {}
+
 /** The contract has it, this fleet does not yet. */
 export class UnsupportedError extends ApiError {}
 
@@ -132,6 +135,7 @@ const BY_CODE: Readonly<Record<string, ApiErrorClass>> = {
   overloaded: UnavailableError,
   region_unavailable: UnavailableError,
   unsupported: UnsupportedError,
+  unsure: UnsureError,
 };
 
 const BY_STATUS: Readonly<Record<number, ApiErrorClass>> = {
