@@ -23,7 +23,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
 };
 
 /** A core is pure: beside its own core it sees `shared/`, `regions/` and the packages of `shared/`. */
-const CORE = /^durable-objects\/[^/]+\/core\//;
+const CORE = /^(?:durable-objects|workers)\/[^/]+\/core\//;
 
 // Statements start a line or follow a semicolon, which keeps code quoted in a test from counting as code.
 const IMPORT =
