@@ -1,3 +1,4 @@
+import type { BoosterRpc } from '../shared/rpc-booster.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
 
@@ -14,6 +15,8 @@ export interface RegionEnv {
   readonly APPLY_JURISDICTION: string;
   /** Most agents one fleet may have in this region; unset or empty: unlimited. */
   readonly REGION_MAX_AGENTS?: string;
+  /** The booster Worker; the local fleet binds more of them, `BOOSTER_2` and so on. */
+  readonly BOOSTER?: BoosterRpc;
   readonly POOL: DurableObjectNamespace<PoolRpc & Rpc.DurableObjectBranded>;
   readonly REGISTRY: DurableObjectNamespace<RegistryApi & Rpc.DurableObjectBranded>;
 }
