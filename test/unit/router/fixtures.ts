@@ -82,6 +82,21 @@ export function fakeRegion(region: string, answer: Answerer = () => ok([allocati
     scalePool: vi.fn(async () => ok({ desired: 1 })),
     routeForKey: vi.fn(async (_caller, _key, order) => order),
     routesForKeys: vi.fn(async (_caller, keys, order) => keys.map(() => order)),
+    runBooster: vi.fn(async (_caller, tasks) =>
+      tasks.map(() => ({ reason: null, json: '{"ok":true,"output":"new","engine":"e","proofs":[]}' })),
+    ),
+    boosterStatus: vi.fn(async () => ({
+      region,
+      slots: { max: 4, started: 1, busy: 0 },
+      operations: 0,
+      done: 0,
+      refused: {},
+      panics: 0,
+      recycled: 0,
+      isolates: [],
+      unreachable: 0,
+    })),
+    boosterReport: vi.fn(async () => ({ region, sinceMs: 1, calls: 0, timeouts: 0, durationMs: 0, operations: {} })),
     purgeFleet: vi.fn(async () => undefined),
     fetch: vi.fn(async () => new Response(null, { status: 404 })),
   };
