@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { agentsCommand } from './commands/agents.ts';
 import { allocateCommand, releaseCommand } from './commands/allocations.ts';
+import { boosterCommand } from './commands/booster.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { poolsCommand, scaleCommand } from './commands/pools.ts';
 import { statusCommand, watchCommand } from './commands/status.ts';
@@ -51,6 +52,7 @@ export function program(): Command {
     releaseCommand(),
     poolsCommand(),
     scaleCommand(),
+    boosterCommand(),
     tokenCommand(),
     doctorCommand(),
   ];
