@@ -6,6 +6,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: read
   allocation: () => import('./allocation.ts'),
   tasks: () => import('./tasks.ts'),
   idle: () => import('./idle.ts'),
+  booster: () => import('./booster.ts'),
+  'booster-recovery': () => import('./booster-recovery.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);
