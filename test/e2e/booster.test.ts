@@ -114,7 +114,7 @@ describe('the booster in a fleet', () => {
     expect(report.json['operations']).toHaveProperty('apply.p99Ms');
     const metrics = await fleet.call('GET', '/metrics');
     expect(metrics.text).toMatch(/fleet_booster_slots\{.*state="idle".*\} \d/);
-    expect(metrics.text).toMatch(/fleet_booster_refusals\{.*reason="not_found".*\} [1-9]/);
+    expect(metrics.text).toMatch(/fleet_booster_refusals\{.*reason="not-found".*\} [1-9]/);
   });
 });
 

@@ -49,7 +49,7 @@ function boosterLines(
   for (const { region, slots } of boosters) {
     sample('fleet_booster_slots', { region, state: 'busy' }, slots.busy);
     sample('fleet_booster_slots', { region, state: 'idle' }, slots.started - slots.busy);
-    sample('fleet_booster_slots', { region, state: 'not_started' }, slots.max - slots.started);
+    sample('fleet_booster_slots', { region, state: 'unstarted' }, slots.max - slots.started);
   }
   for (const [name, help, field] of [
     ['fleet_booster_operations', 'Booster operations of the fleet.', 'operations'],
@@ -62,5 +62,5 @@ function boosterLines(
   }
   metric('fleet_booster_refusals', 'Booster operations that were refused, by reason.', 'counter');
   for (const { region, refused } of boosters)
-    for (const [reason, count] of Object.entries(refused)) sample('fleet_booster_refusals', { region, reason }, count);
+    for (const [reason, count] of Object.entries(refused)) sample('fleet_booster_refusals', { region, reason: reason.replaceAll('_', '-') }, count);
 }
