@@ -62,5 +62,6 @@ function boosterLines(
   }
   metric('fleet_booster_refusals', 'Booster operations that were refused, by reason.', 'counter');
   for (const { region, refused } of boosters)
-    for (const [reason, count] of Object.entries(refused)) sample('fleet_booster_refusals', { region, reason: reason.replaceAll('_', '-') }, count);
+    for (const [reason, count] of Object.entries(refused))
+      sample('fleet_booster_refusals', { region, reason: reason.replaceAll('_', '-') }, count);
 }

@@ -73,7 +73,7 @@ describe('the drop-in routes', () => {
   it('B294: a stream is refused in that API’s own shape', async () => {
     const h = await harness();
     const response = await h.call('POST', CHAT, { body: chat(EDIT, { stream: true }) });
-    expect([response.status, response.headers.get('content-type')]).toEqual([400, 'application/json']);
+    expect([response.status, response.headers.get('content-type')]).toEqual([422, 'application/json']);
     expect(await errorOf(response)).toMatchObject({ type: 'invalid_request_error', param: 'stream' });
   });
 
@@ -105,11 +105,11 @@ describe('the drop-in routes', () => {
     const viewer = await h.call('POST', CHAT, { token: await h.token({ role: 'viewer' }), body: chat() });
     expect([viewer.status, (await errorOf(viewer)).type]).toEqual([403, 'permission_error']);
     const bad = await h.call('POST', '/v1/apply', { body: { code: 'a' } });
-    expect([bad.status, (await errorOf(bad)).param]).toEqual([400, 'update']);
+    expect([bad.status, (await errorOf(bad)).param]).toEqual([422, 'update']);
     const none = await h.call('POST', CHAT, { body: { messages: [] } });
-    expect([none.status, (await errorOf(none)).param]).toEqual([400, 'messages']);
+    expect([none.status, (await errorOf(none)).param]).toEqual([422, 'messages']);
     const lawless = await h.call('POST', CHAT, { body: chat(EDIT, { region: 'mars-1' }) });
-    expect([lawless.status, (await errorOf(lawless)).code]).toEqual([400, 'unknown_region']);
+    expect([lawless.status, (await errorOf(lawless)).code]).toEqual([422, 'unknown_region']);
   });
 
   it('B297: residency holds there, too', async () => {

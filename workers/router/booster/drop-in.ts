@@ -119,9 +119,9 @@ export function completion(
   };
 }
 
-/** Refusals as OpenAI's clients read them. */
+/** Refusals as OpenAI's clients read them, with the statuses that every route has. */
 export const openAiError: ErrorWriter = (error) => {
-  const status = statusOf(error);
+  const { status } = PROBLEMS[error.kind];
   return {
     status,
     body: {
@@ -136,12 +136,6 @@ export const openAiError: ErrorWriter = (error) => {
       },
     },
   };
-};
-
-/** A bad request is 400 there; 422 is kept for an edit that is not done because it is not sure. */
-const statusOf = (error: FleetError): number => {
-  const { status } = PROBLEMS[error.kind];
-  return status === 422 && error.kind !== 'unsure' ? 400 : status;
 };
 
 function typeOf(error: FleetError, status: number): string {
