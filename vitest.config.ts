@@ -34,7 +34,19 @@ export default defineConfig({
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml', environment: 'eu-west-1' },
             // jurisdiction() throws in the local runtime, so only real deployments apply it.
-            miniflare: { bindings: { APPLY_JURISDICTION: 'false', LOCAL: 'true', MEMORY_KEYS: `test:${'a'.repeat(43)}=` } },
+            miniflare: {
+              bindings: { APPLY_JURISDICTION: 'false', LOCAL: 'true', MEMORY_KEYS: `test:${'a'.repeat(43)}=` },
+              // The region's line to the booster is what is tried here; the real one is part of the whole fleets below.
+              workers: [
+                {
+                  name: 'fleet-booster',
+                  modules: true,
+                  modulesRoot: './test/workerd',
+                  scriptPath: './test/workerd/booster-stand-in.mjs',
+                  compatibilityDate: '2026-10-15',
+                },
+              ],
+            },
           }),
         ],
         test: {

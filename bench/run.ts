@@ -8,6 +8,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: (args: read
   idle: () => import('./idle.ts'),
   storm: () => import('./storm.ts'),
   memory: () => import('./memory.ts'),
+  booster: () => import('./booster.ts'),
+  'booster-recovery': () => import('./booster-recovery.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);

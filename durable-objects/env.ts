@@ -1,4 +1,5 @@
 import type { LoanRpc } from '../shared/loan-rpc.ts';
+import type { BoosterRpc } from '../shared/rpc-booster.ts';
 import type { PoolRpc } from '../shared/rpc.ts';
 import type { MemoryApi } from './memory/memory-api.ts';
 import type { RegistryApi } from './registry/registry-rpc.ts';
@@ -17,6 +18,8 @@ export interface RegionEnv {
   /** Most agents one fleet may have in this region; unset or empty: unlimited. */
   readonly REGION_MAX_AGENTS?: string;
   readonly POOL: DurableObjectNamespace<PoolRpc & LoanRpc & Rpc.DurableObjectBranded>;
+  /** The booster Worker; the local fleet binds more of them, `BOOSTER_2` and so on. */
+  readonly BOOSTER?: BoosterRpc;
   readonly REGISTRY: DurableObjectNamespace<RegistryApi & Rpc.DurableObjectBranded>;
   readonly MEMORY: DurableObjectNamespace<MemoryApi & Rpc.DurableObjectBranded>;
   /** Secret of this region: what the data keys of its memories are wrapped under, `id:base64`, the current one first. */

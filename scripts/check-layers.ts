@@ -23,7 +23,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
 };
 
 /** A core is pure: beside its own core it sees `shared/`, `regions/` and the packages of `shared/`. */
-const CORE = /^durable-objects\/[^/]+\/core\//;
+const CORE = /^(?:durable-objects|workers)\/[^/]+\/core\//;
 
 // Statements start a line or follow a semicolon, which keeps code quoted in a test from counting as code.
 const IMPORT =
@@ -54,7 +54,8 @@ export function violationsOf(file: string, source: string): readonly string[] {
       if (allowed !== '*' && !allowed.includes(name)) found.push(`${file}: may not import package '${name}'`);
       continue;
     }
-    if (/\.[cm]?js$/.test(specifier) || !/\.[a-z]+$/.test(specifier)) {
+    const generated = specifier.includes('/generated/');
+    if ((/\.[cm]?js$/.test(specifier) && !generated) || !/\.[a-z]+$/.test(specifier)) {
       found.push(`${file}: '${specifier}' must name the file itself, with its extension`);
     }
     if (layer === undefined) continue;

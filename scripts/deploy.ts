@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { buildAssets, PUBLIC_DIR } from './build-assets.ts';
+import { buildBooster } from './build-booster.ts';
 import { ROOT } from './checks.ts';
 import { environmentNames } from './local/wrangler-config.ts';
 
@@ -39,6 +40,7 @@ const dryRun = values['dry-run'] === true;
 const outDir = path.join(ROOT, '.build/deploy', env);
 
 buildAssets();
+if (env === 'booster') buildBooster();
 rmSync(outDir, { recursive: true, force: true });
 mkdirSync(outDir, { recursive: true });
 const result = spawnSync(
@@ -66,9 +68,14 @@ if (dryRun) {
 
 function report(directory: string, wanted: (name: string) => boolean): void {
   const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((f) => f.isFile() && wanted(f.name));
+  const kib = (count: number): string => `${(count / 1024).toFixed(1)} KiB`;
+  let [raw, packed] = [0, 0];
   for (const file of files) {
     const bytes = readFileSync(path.join(file.parentPath, file.name));
-    const kib = (count: number): string => `${(count / 1024).toFixed(1)} KiB`;
-    console.log(`  ${file.name}  ${kib(bytes.length)} raw, ${kib(gzipSync(bytes).length)} gzip`);
+    const gzip = gzipSync(bytes).length;
+    raw += bytes.length;
+    packed += gzip;
+    console.log(`  ${file.name}  ${kib(bytes.length)} raw, ${kib(gzip)} gzip`);
   }
+  if (files.length > 1) console.log(`  all modules: ${kib(raw)} raw, ${kib(packed)} gzip`);
 }

@@ -1,4 +1,5 @@
 import type { Revocation } from './schemas/allocations.ts';
+import type { BoosterReason } from './booster.ts';
 import type { Why } from './schemas/why.ts';
 
 /** One place of the input that failed its schema; `path` is a JSON pointer-like dotted path. */
@@ -51,6 +52,8 @@ export type FleetError = ErrorBase &
     | { readonly kind: 'overloaded'; readonly retryAfterMs: number }
     | { readonly kind: 'region_unavailable'; readonly region?: string; readonly retryAfterMs: number }
     | { readonly kind: 'revoke_incomplete'; readonly revocation: Revocation; readonly retryAfterMs: number }
+    /** The booster did not do an edit; only the drop-in routes say it as an error. */
+    | { readonly kind: 'unsure'; readonly reason: BoosterReason; readonly candidates?: readonly unknown[] }
     | { readonly kind: 'not_configured' }
     | { readonly kind: 'internal' }
   );

@@ -121,6 +121,35 @@ export const LIMITS = {
   rateLimitPerSecond: 20_000,
   /** A token that was idle may use this many seconds' worth at once. */
   rateLimitBurstSeconds: 2,
+
+  /** Body of the booster's routes: a batch carries its files. */
+  boosterBodyBytes: 16_777_216,
+  /** Files of one batch. */
+  boosterBatch: 1_000,
+  /** One text of an operation, in UTF-16 units. Hostile text of this size takes some 40 MB to parse, and a megabyte five times that. */
+  boosterFileChars: 262_144,
+  /** All texts of one operation together. */
+  boosterTaskChars: 409_600,
+  /** Files of one call to a booster Worker, and their characters: a call must end long before its timeout. */
+  boosterFilesPerCall: 100,
+  boosterCharsPerCall: 2_097_152,
+  /** What the caller of a booster Worker waits for one call. A timer inside could not fire while WebAssembly runs. */
+  boosterTimeoutMs: 30_000,
+  /** Engine instances of one isolate: four at their cap leave room for code and files in an isolate's 128 MB. */
+  boosterSlots: 4,
+  /** WebAssembly memory never shrinks: an instance above this is replaced. */
+  boosterSlotBytes: 25_165_824,
+  /** An instance that has done this many operations is replaced, whatever its size. */
+  boosterSlotOperations: 5_000,
+  /** A slot nobody used for this long is given up, all but one. */
+  boosterSlotIdleMs: 60_000,
+  /** Source characters (and operations) a call may work through before it lets others have a turn. */
+  boosterQuantumChars: 65_536,
+  boosterQuantumOperations: 16,
+  /** Fleets whose operations an isolate counts apart; beyond, the one not seen for longest is forgotten. */
+  boosterFleetsCounted: 256,
+  /** Latest durations kept of each fleet and operation, for percentiles. */
+  boosterSamples: 256,
   customPoolsPerFleet: 256,
   poolAgentsMax: 100_000,
   shardsMax: 64,

@@ -31,6 +31,7 @@ export const PROBLEMS: Readonly<Record<FleetErrorKind, { readonly status: number
   overloaded: { status: 503, title: 'Overloaded' },
   region_unavailable: { status: 503, title: 'Region unavailable' },
   revoke_incomplete: { status: 503, title: 'Not everything was reached' },
+  unsure: { status: 422, title: 'The edit is not sure' },
   not_configured: { status: 503, title: 'Not configured' },
   internal: { status: 500, title: 'Internal error' },
 };

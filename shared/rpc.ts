@@ -9,6 +9,8 @@ import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, Liveness, RegisterAgent, RevokedLease } from './schemas/agents.ts';
 import type { ACKNOWLEDGED_BY, Allocate, Allocation, RevokeLeases, Selector } from './schemas/allocations.ts';
+import type { BoosterOutcome } from './rpc-booster.ts';
+import type { BoosterInstruction, BoosterReport, BoosterStatus } from './schemas/booster.ts';
 import type { JsonText } from './schemas/common.ts';
 import type { AgentCounts, Pool, PutPool, RegionStatus, TaskCounts } from './schemas/fleet.ts';
 import type { SubmitTask, Task } from './schemas/tasks.ts';
@@ -410,6 +412,10 @@ export interface RegionRpc {
   ): Promise<Result<{ readonly desired: number; readonly limitedBy?: 'min' | 'max' }, FleetError>>;
   routeForKey(caller: Caller, key: string, order: readonly string[]): Promise<readonly string[]>;
   routesForKeys(caller: Caller, keys: readonly string[], order: readonly string[]): Promise<readonly (readonly string[])[]>;
+  /** Runs booster operations on the booster Workers that the region is bound to; answers in their order, whatever fails. */
+  runBooster(caller: Caller, tasks: readonly BoosterInstruction[]): Promise<readonly BoosterOutcome[]>;
+  boosterStatus(caller: Caller): Promise<BoosterStatus>;
+  boosterReport(caller: Caller): Promise<BoosterReport>;
   purgeFleet(caller: Caller): Promise<void>;
   /** Takes the entries of a SQLite file into a swarm's memory. */
   memoryImport(caller: Caller, swarm: string, file: ArrayBuffer, idempotency: IdempotencyRef | null): Promise<MemoryImportReply>;

@@ -87,7 +87,7 @@ function replacedOptions(config: FleetManagerConfig): string[] {
       config.autoScaling?.enabled === true,
       'scaling runs inside the fleet and is not in this version yet; use scalePool()',
     ],
-    ['booster', config.booster?.enabled === true, 'the booster runs inside the fleet and is not in this version yet'],
+    ['booster', config.booster?.enabled === true, 'the booster runs inside the fleet; give these settings to an AgentBooster'],
     [
       'memory.backend',
       memory['backend'] !== undefined && memory['backend'] !== 'sqlite',

@@ -119,6 +119,8 @@ export class RevokeIncompleteError extends UnavailableError {
     return this.problem.revocation;
   }
 }
+/** An edit that the booster is not sure of, where only a whole answer would do. */
+export class UnsureError extends ApiError {}
 
 /** The contract has it, this fleet does not yet. */
 export class UnsupportedError extends ApiError {}
@@ -153,6 +155,7 @@ const BY_CODE: Readonly<Record<string, ApiErrorClass>> = {
   region_unavailable: UnavailableError,
   unsupported: UnsupportedError,
   revoke_incomplete: RevokeIncompleteError,
+  unsure: UnsureError,
 };
 
 const BY_STATUS: Readonly<Record<number, ApiErrorClass>> = {

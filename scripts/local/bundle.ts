@@ -40,6 +40,8 @@ async function bundle(entry: string, plugins: readonly Plugin[]): Promise<readon
     assetNames: '[name]-[hash]',
     define: { 'process.env.NODE_ENV': '"production"', 'navigator.userAgent': '"Cloudflare-Workers"' },
     logLevel: 'warning',
+    // The booster's runtime has two, for C code with JavaScript in it; there is none, and a Worker could not run them.
+    logOverride: { 'direct-eval': 'silent' },
     plugins: [...plugins],
   });
   const modules = result.outputFiles.map((file): WorkerModule => ({

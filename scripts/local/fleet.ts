@@ -4,6 +4,8 @@ import type { Miniflare } from 'miniflare';
 import { REGIONS, type RegionId } from '../../regions/table.ts';
 import { buildAssets } from '../build-assets.ts';
 import { keysAsSecret, openAdminToken, openMemoryKeys, openSigningKeys } from './keys.ts';
+import { buildBooster } from '../build-booster.ts';
+import { loadMiniflare } from './miniflare.ts';
 import { isAlive } from './processes.ts';
 import { lockStateDir, openStateDir, readIfPresent, type StateDir, writePrivately } from './state-dir.ts';
 import { installLauncher, launcherEnvironment, startWatchdog } from './watchdog.ts';
@@ -87,6 +89,7 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
   try {
     installLauncher();
     buildAssets();
+    buildBooster();
     const keys = await openSigningKeys(state);
     // Loading Miniflare takes a third of a second of this process, in which the bundler's process does its part.
     const [workers, miniflare, adminToken] = await Promise.all([
@@ -98,7 +101,7 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
         vars: options.vars ?? {},
         plugins: options.plugins,
       }),
-      import('miniflare'),
+      loadMiniflare(),
       openAdminToken(state, keys),
     ]);
     runtime = new miniflare.Miniflare(

@@ -8,6 +8,8 @@ import { bundleWorkers } from './bundle.ts';
 import { type Environment, readEnvironments } from './wrangler-config.ts';
 
 export const ROUTER_NAME = 'fleet-router';
+/** Booster Workers of the local fleet: a deployment has as many isolates as the platform sees fit. */
+export const BOOSTERS = 3;
 
 /** What differs between the local fleet and a deployment. */
 export interface LocalSettings {
@@ -25,8 +27,8 @@ export interface LocalSettings {
 }
 
 /**
- * The Workers of the local fleet: the router and the selected regions, as `wrangler.toml` declares them. Regions that were
- * not selected are absent, not merely unused, so that a fleet of one region is what it says.
+ * The Workers of the local fleet: the router, the selected regions and three boosters that these share, as `wrangler.toml`
+ * declares them. Regions that were not selected are absent, not merely unused, so that a fleet of one region is what it says.
  */
 export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOptions[]> {
   const environments = readEnvironments();
@@ -36,9 +38,11 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
     return found;
   };
   const router = environment('router');
-  const regions = settings.regions.map(environment);
+  const regions = settings.regions.map((id) => ({ id, region: environment(id) }));
 
-  const entries = [...new Set([router, ...regions].map((entry) => entry.main))];
+  const booster = environment('booster');
+
+  const entries = [...new Set([router, booster, ...regions.map(({ region }) => region)].map((entry) => entry.main))];
   const bundles = await bundleWorkers(entries, settings.plugins);
   const modulesOf = new Map(entries.map((entry, index) => [entry, bundles[index]]));
 
@@ -63,7 +67,8 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
     ),
   });
 
-  const present = new Set(regions.map((region) => region.name));
+  const boosterNames = Array.from({ length: BOOSTERS }, (_, i) => (i === 0 ? booster.name : `${booster.name}-${i + 1}`));
+  const present = new Set(regions.map(({ region }) => region.name));
   return [
     {
       ...worker(router, { REGIONS: settings.regions.join(','), FLEET_SIGNING_KEYS: settings.signingKeys }),
@@ -78,7 +83,18 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
       },
       unsafeDirectSockets: [{ host: '127.0.0.1', port: settings.port }],
     },
-    ...settings.regions.map((region) => worker(environment(region), { MEMORY_KEYS: settings.memoryKeys(region) })),
+    ...regions.map(({ id, region }) => ({
+      ...worker(region, { MEMORY_KEYS: settings.memoryKeys(id) }),
+      serviceBindings: Object.fromEntries(
+        region.services.flatMap(({ binding, service, entrypoint }) =>
+          boosterNames.map((name, i) => [
+            i === 0 ? binding : `${binding}_${i + 1}`,
+            { name: service === booster.name ? name : service, ...(entrypoint && { entrypoint }) },
+          ]),
+        ),
+      ),
+    })),
+    ...boosterNames.map((name) => ({ ...worker(booster, {}), name })),
   ];
 }
 

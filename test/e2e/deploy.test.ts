@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -17,6 +18,18 @@ describe('npm run deploy', () => {
     expect(status).toBe(0);
     // What a Worker may weigh, compressed, on any plan.
     expect(Number(/index\.js .* ([\d.]+) KiB gzip/.exec(text)?.[1])).toBeLessThan(3 * 1024);
+  });
+
+  it('B200: the booster with all of its grammars is within the free plan’s size, and no other Worker carries them', () => {
+    const { status, text } = deploy('--env', 'booster', '--dry-run');
+    expect(status).toBe(0);
+    expect(Number(/Total Upload: [\d.]+ KiB \/ gzip: ([\d.]+) KiB/.exec(text)?.[1])).toBeLessThan(3 * 1024);
+    expect(text).toMatch(/all modules: [\d.]+ KiB raw, [\d.]+ KiB gzip/);
+    for (const env of ['router', 'eu-west-1']) {
+      const directory = path.join(ROOT, '.build/deploy', env);
+      for (const name of readdirSync(directory)) expect(name).not.toMatch(/\.wasm$/);
+      expect(readFileSync(path.join(directory, 'index.js'), 'utf8')).not.toMatch(/createTreeSitter|_ts_parser_delete/);
+    }
   });
 
   it('refuses an environment that does not exist, and none at all', () => {

@@ -22,6 +22,8 @@ import type {
   TaskView,
 } from '../../shared/rpc.ts';
 import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import type { BoosterOutcome } from '../../shared/rpc-booster.ts';
+import type { BoosterInstruction, BoosterReport, BoosterStatus } from '../../shared/schemas/booster.ts';
 import type { PutPool } from '../../shared/schemas/fleet.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../../durable-objects/env.ts';
@@ -29,6 +31,7 @@ import { logError } from '../../durable-objects/lib/log.ts';
 import type { FileStream } from '../../durable-objects/memory/memory-api.ts';
 import { ownRegion } from '../../durable-objects/lib/own-region.ts';
 import { memoryStub, poolStub, registryStub } from '../../durable-objects/stubs.ts';
+import { RegionBooster } from './booster/region-booster.ts';
 import { isOverloaded, orOverloaded, overloaded } from './faults.ts';
 import { listShards } from './lists.ts';
 import { purgeFleet } from './purge.ts';
@@ -55,6 +58,7 @@ const KNOWN_SWARMS = new Set<string>();
 export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRpc {
   readonly #ports: RegionPorts;
   readonly #memory: MemoryPorts;
+  readonly #booster: RegionBooster;
 
   constructor(ctx: ExecutionContext, env: RegionEnv) {
     super(ctx, env);
@@ -79,6 +83,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
       nowMs: this.#ports.nowMs,
       logError,
     };
+    this.#booster = new RegionBooster(env, region, logError);
   }
 
   async health(): Promise<{ readonly region: string }> {
@@ -235,6 +240,18 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     order: readonly string[],
   ): Promise<readonly (readonly string[])[]> {
     return this.#ports.registry(caller.fleet).routesForKeys(caller.fleet, this.#ports.region, keys, order);
+  }
+
+  async runBooster(caller: Caller, tasks: readonly BoosterInstruction[]): Promise<readonly BoosterOutcome[]> {
+    return this.#booster.run(caller, tasks);
+  }
+
+  async boosterStatus(caller: Caller): Promise<BoosterStatus> {
+    return this.#booster.status(caller);
+  }
+
+  async boosterReport(caller: Caller): Promise<BoosterReport> {
+    return this.#booster.report(caller);
   }
 
   async purgeFleet(caller: Caller): Promise<void> {

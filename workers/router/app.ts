@@ -7,7 +7,7 @@ import { requestIdOf } from '../lib/request-id.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { bearerToken } from './auth/bearer.ts';
 import type { Execution } from './context.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint, ErrorWriter } from './endpoint.ts';
 import { configOf, knownConfig, type RouterConfig, type RouterEnv } from './env.ts';
 import { commonHeaders, finish } from './finish.ts';
 import { preflight } from './headers.ts';
@@ -20,6 +20,8 @@ import { AGENT_BEAT_ENDPOINTS } from './routes/agent-beats.ts';
 import { AGENT_ENDPOINTS } from './routes/agents.ts';
 import { ALLOCATION_BATCH_ENDPOINTS } from './routes/allocation-batch.ts';
 import { ALLOCATION_ENDPOINTS } from './routes/allocations.ts';
+import { BOOSTER_ENDPOINTS } from './routes/booster.ts';
+import { BOOSTER_DROP_IN_ENDPOINTS } from './routes/booster-drop-in.ts';
 import { FLEET_ENDPOINTS } from './routes/fleet.ts';
 import { MEMORY_ENTRY_ENDPOINTS } from './routes/memory-entries.ts';
 import { MEMORY_SET_ENDPOINTS } from './routes/memory-sets.ts';
@@ -50,6 +52,8 @@ const ENDPOINTS: readonly Endpoint[] = [
   ...MEMORY_SET_ENDPOINTS,
   ...MEMORY_WORK_ENDPOINTS,
   ...MEMORY_ENTRY_ENDPOINTS,
+  ...BOOSTER_ENDPOINTS,
+  ...BOOSTER_DROP_IN_ENDPOINTS,
   ...FLEET_ENDPOINTS,
   ...POOL_ENDPOINTS,
   ...TOKEN_ENDPOINTS,
@@ -76,6 +80,7 @@ async function respond(
   template: string,
   work: (incoming: Incoming) => Promise<Outcome>,
   extra: (outcome: Outcome, config: RouterConfig | null) => Readonly<Record<string, string>> = () => ({}),
+  writeError?: ErrorWriter,
 ): Promise<Response> {
   const startedAtMs = Date.now();
   const request = c.req.raw;
@@ -103,7 +108,7 @@ async function respond(
     log('error', 'unexpected', { requestId, route: template, error: errorText(error) });
     outcome = err(isRemote(error) ? UNREACHABLE : INTERNAL);
   }
-  const response = finish(outcome, { request, pathname, requestId, config }, extra(outcome, config));
+  const response = finish(outcome, { request, pathname, requestId, config, writeError }, extra(outcome, config));
   if (response.status >= 500 || config?.logRequests === true) {
     const region = outcome.ok ? outcome.value.region : outcome.region;
     log(response.status >= 500 ? 'error' : 'debug', 'request', {
@@ -150,7 +155,9 @@ export function createApp(): App {
   for (const endpoint of ENDPOINTS) {
     const { method, path } = ROUTES[endpoint.name];
     const template = `${method} ${path}`;
-    app.on(method, honoPath(endpoint.name), (c) => respond(c, template, (incoming) => serve(endpoint, incoming)));
+    app.on(method, honoPath(endpoint.name), (c) =>
+      respond(c, template, (incoming) => serve(endpoint, incoming), undefined, endpoint.writeError),
+    );
   }
   app.notFound(async (c) => {
     const config = knownConfig(c.env) ?? (await configOf(c.env));

@@ -12,6 +12,9 @@ export interface EndpointDoc {
   readonly responses: Readonly<Record<number, z.ZodType | null>>;
 }
 
+/** A refusal in another shape than ours. */
+export type ErrorWriter = (error: FleetError) => { readonly status: number; readonly body: object };
+
 /**
  * One route: its schemas, its description, its handler. The pipeline has done everything the contract orders before a
  * handler runs: authentication, role, ids, body, schema, rate.
@@ -22,11 +25,15 @@ export interface Endpoint<Body = unknown, Query = unknown> {
   /** Kind of the path's `{id}`; the pipeline parses it and answers 404 for what is no id of this deployment. */
   readonly id?: IdKind;
   readonly body?: z.ZodType<Body>;
+  /** Largest body in bytes; by default that of the limits. */
+  readonly bodyBytes?: number;
   readonly query?: z.ZodType<Query>;
   /** The body is a file and not JSON; the handler gets its bytes. */
   readonly file?: { readonly limitBytes: number; readonly types: readonly string[] };
   /** What is refused before the body is looked at, with 403: what the caller may not reach whatever it sends. */
   readonly refuse?: (context: RequestContext, query: Readonly<Record<string, string>>) => FleetError | null;
+  /** How a refusal is written where the route speaks another API's language; by default as problem+json. */
+  readonly writeError?: ErrorWriter;
   /** `Idempotency-Key` is understood. */
   readonly keyed?: boolean;
   /**

@@ -1,5 +1,6 @@
 import { problemResponse } from '../lib/problem.ts';
 import { corsHeaders, mayReadFrom, SECURITY_HEADERS } from './headers.ts';
+import type { ErrorWriter } from './endpoint.ts';
 import type { RouterConfig } from './env.ts';
 import type { Outcome } from './reply.ts';
 
@@ -11,6 +12,7 @@ interface Facts {
   readonly pathname: string;
   readonly requestId: string;
   readonly config: RouterConfig | null;
+  readonly writeError?: ErrorWriter | undefined;
 }
 
 /** What every reply carries, whatever it says. */
@@ -28,11 +30,12 @@ export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<st
   const headers = { ...commonHeaders(facts), ...extra };
   if (!outcome.ok) {
     if (outcome.region !== undefined) headers['x-fleet-region'] = outcome.region;
-    return problemResponse(outcome.error, {
+    const problem = problemResponse(outcome.error, {
       instance: facts.pathname.slice(0, INSTANCE_CHARS_MAX),
       requestId: facts.requestId,
       headers,
     });
+    return facts.writeError === undefined ? problem : rewritten(problem, facts.writeError(outcome.error));
   }
   const { status, body, region, replayed, contentType, upgraded, stream } = outcome.value;
   if (region !== undefined) headers['x-fleet-region'] = region;
@@ -49,4 +52,11 @@ export function finish(outcome: Outcome, facts: Facts, extra: Readonly<Record<st
   }
   if (body !== null) headers['content-type'] = contentType ?? 'application/json';
   return new Response(body, { status, headers });
+}
+
+/** The same refusal with the headers it would have had, in another API's words. */
+function rewritten(problem: Response, { status, body }: ReturnType<ErrorWriter>): Response {
+  const headers = new Headers(problem.headers);
+  headers.set('content-type', 'application/json');
+  return new Response(JSON.stringify(body), { status, headers });
 }

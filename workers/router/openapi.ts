@@ -89,9 +89,10 @@ function accessText(access: Access): string {
 }
 
 /** In the order of the reference page. */
-const TAGS = ['allocations', 'tasks', 'agents', 'memory', 'pools', 'fleet', 'tokens', 'operations'];
+const TAGS = ['allocations', 'tasks', 'agents', 'memory', 'booster', 'pools', 'fleet', 'tokens', 'operations'];
 
 function tagOf(path: string): string {
+  if (path === '/v1/chat/completions' || path === '/v1/apply') return 'booster';
   const part = path.split('/')[2];
   return path.startsWith('/v1/') && part !== undefined ? part : 'operations';
 }

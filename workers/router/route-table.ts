@@ -68,6 +68,12 @@ export const ROUTES = {
   progressTask: { method: 'POST', path: '/v1/tasks/{id}/progress', access: { role: 'operator', agent: 'own' } },
   whyTask: { method: 'GET', path: '/v1/tasks/{id}/why', access: viewer },
 
+  runBooster: { method: 'POST', path: '/v1/booster/tasks', access: operator },
+  boosterStatus: { method: 'GET', path: '/v1/booster/status', access: viewer },
+  boosterReport: { method: 'GET', path: '/v1/booster/report', access: viewer },
+  chatCompletions: { method: 'POST', path: '/v1/chat/completions', access: operator },
+  applyEdit: { method: 'POST', path: '/v1/apply', access: operator },
+
   getFleet: { method: 'GET', path: '/v1/fleet', access: viewer },
   putFleet: { method: 'PUT', path: '/v1/fleet', access: admin },
   deleteFleet: { method: 'DELETE', path: '/v1/fleet', access: admin },

@@ -115,7 +115,7 @@ async function readInput(endpoint: Endpoint, incoming: Incoming): Promise<Result
   let body: unknown;
   let bodyText = '';
   if (endpoint.body !== undefined) {
-    const read = await readJsonBody(incoming.request);
+    const read = await readJsonBody(incoming.request, endpoint.bodyBytes);
     if (!read.ok) return read;
     const parsed = validate(endpoint.body, read.value.value);
     if (!parsed.ok) return parsed;

@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { agentsCommand } from './commands/agents.ts';
 import { allocateCommand, releaseCommand } from './commands/allocations.ts';
+import { boosterCommand } from './commands/booster.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { memoryCommand } from './commands/memory.ts';
 import { poolsCommand, scaleCommand } from './commands/pools.ts';
@@ -61,6 +62,7 @@ export function program(): Command {
     poolsCommand(),
     scaleCommand(),
     memoryCommand(),
+    boosterCommand(),
     tokenCommand(),
     doctorCommand(),
   ];

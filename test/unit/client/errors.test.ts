@@ -14,6 +14,7 @@ const CLASSES = {
   unsupported_media_type: errors.ValidationError,
   malformed_request: errors.ValidationError,
   validation_failed: errors.ValidationError,
+  unsure: errors.UnsureError,
   unsupported: errors.UnsupportedError,
   unknown_region: errors.ValidationError,
   region_required: errors.ValidationError,

@@ -46,6 +46,7 @@ describe('layers', () => {
     ['durable-objects/pool/core/state.ts', "import { migrate } from '../../lib/migrate.ts';"],
     ['durable-objects/pool/core/state.ts', "import { row } from '../storage.ts';"],
     ['durable-objects/pool/core/state.ts', "import { DurableObject } from 'cloudflare:workers';"],
+    ['workers/booster/core/state.ts', "import { log } from '../../lib/log.ts';"],
     ['scripts/deploy.ts', "import { x } from './other';"],
     ['scripts/deploy.ts', "import { x } from './other.js';"],
   ])('%s may not contain %s', (file, source) => {

@@ -26,15 +26,16 @@ const read = (env?: string): Config =>
 const bindingOf = (region: string): string => region.toUpperCase().replaceAll('-', '_');
 
 const router = read('router');
+const booster = read('booster');
 const regions = REGIONS.map((region) => ({ region, config: read(region.id) }));
 
 describe('wrangler.toml', () => {
-  it('has one environment for the router and one for each region of the table', () => {
-    expect(new Set(router.definedEnvironments)).toEqual(new Set(['router', ...REGIONS.map((region) => region.id)]));
+  it('has one environment for the router, one for the booster and one for each region of the table', () => {
+    expect(new Set(router.definedEnvironments)).toEqual(new Set(['router', 'booster', ...REGIONS.map((region) => region.id)]));
   });
 
   it('uses one compatibility date and observability everywhere, and no compatibility flag but the router’s one', () => {
-    for (const config of [router, ...regions.map((entry) => entry.config)]) {
+    for (const config of [router, booster, ...regions.map((entry) => entry.config)]) {
       expect(config.compatibility_date).toBe('2026-10-15');
       expect(config.compatibility_flags).toEqual(config === router ? ['enable_request_signal'] : []);
       expect(config.observability?.enabled).toBe(true);
@@ -83,8 +84,8 @@ describe.each(regions)('environment $region.id', ({ region, config }) => {
     expect(config.routes ?? []).toEqual([]);
   });
 
-  it('is bound to its own objects and to no other Worker', () => {
-    expect(config.services ?? []).toEqual([]);
+  it('is bound to its own objects, and to no other Worker than the booster', () => {
+    expect(config.services).toEqual([{ binding: 'BOOSTER', service: 'fleet-booster', entrypoint: 'BoosterEntry' }]);
     for (const binding of config.durable_objects.bindings) expect(binding.script_name).toBeUndefined();
   });
 
@@ -108,5 +109,18 @@ describe('environment router', () => {
 
   it('answers for its files itself', () => {
     expect(router.assets).toMatchObject({ binding: 'ASSETS', run_worker_first: true });
+  });
+});
+
+describe('environment booster', () => {
+  it('B200: keeps nothing and is reached by nobody but the regions', () => {
+    expect(booster.name).toBe('fleet-booster');
+    expect(booster.workers_dev).toBe(false);
+    expect(booster.routes ?? []).toEqual([]);
+    expect(booster.services ?? []).toEqual([]);
+    expect(booster.durable_objects.bindings).toEqual([]);
+    expect(booster.vars).toEqual({});
+    // With a placement it would run there, and not where the region that calls it is.
+    expect(booster.placement).toBeUndefined();
   });
 });

@@ -51,6 +51,17 @@ describe('size', () => {
     expect(body.pulled()).toBe(0);
   });
 
+  it('where bodies may be large, the sender of one that is too large is let finish, and nothing is kept', async () => {
+    const body = chunks(10, 10);
+    const headers = { 'content-type': 'application/json', 'content-length': String(LIMITS.boosterBodyBytes + 1) };
+    expect(await kind(post(body.stream, headers), LIMITS.boosterBodyBytes)).toBe('payload_too_large');
+    expect(body.pulled()).toBeGreaterThanOrEqual(10);
+    const more = chunks(10, 10);
+    const huge = { ...headers, 'content-length': String(3 * LIMITS.boosterBodyBytes) };
+    expect(await kind(post(more.stream, huge), LIMITS.boosterBodyBytes)).toBe('payload_too_large');
+    expect(more.pulled()).toBe(0);
+  });
+
   it('the limit itself is allowed', async () => {
     expect(await kind(post(JSON.stringify('x'.repeat(98))), 100)).toBe('ok');
     expect(await kind(post(JSON.stringify('x'.repeat(99))), 100)).toBe('payload_too_large');

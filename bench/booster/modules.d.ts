@@ -1,0 +1,1 @@
+declare module 'agent-booster/wasm/agent_booster_wasm.js';

@@ -1,0 +1,1 @@
+declare module '@ast-grep/wasm/wasm_bg.js';

@@ -1,0 +1,118 @@
+import type { EditItem, Reading } from './align.ts';
+import { type Context, isFailure, type Proved, Refusal, unchanged } from './context.ts';
+import { declarationsOf } from './declarations.ts';
+import { atOriginalDepth, embeds, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
+import { isMarkerLine } from './markers.ts';
+import { onlyOne, type Outcome } from './outcome.ts';
+import { confirms, structureOf } from './structure.ts';
+import { isBlank, splitLines } from './text.ts';
+
+/** Matched lines, by what they say, that a placement must rest on. */
+const EVIDENCE_MIN = 1;
+
+export function applyLazy(context: Context, edit: readonly string[]): Outcome {
+  if (context.parsed.snapshot.errorCount > 0) throw new Refusal('does_not_parse', 'the original has syntax errors');
+  const texts = atOriginalDepth(edit, context.prepared);
+  const items = itemsOf(texts, context.language, contentLines(context, texts));
+  if (!items.some((item) => item.kind === 'line' && !isBlank(item.text)))
+    throw new Refusal('not_code', 'the edit holds only markers');
+  if (!hasMarker(items)) throw new Refusal('unsupported', 'the edit has no marker');
+  if (embeds(context.lines.texts, items)) return { proved: unchanged(context), engine: 'lines' };
+  const edged = withEdges(items, context.prepared);
+  const merge = mergeLines(context.prepared, edged);
+  if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
+  if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
+  if ((merge.readings[0]?.evidence ?? 0) < EVIDENCE_MIN)
+    throw new Refusal('not_found', 'the edit shares too little with the original');
+  const [best] = merge.readings;
+  // Who marks the one edge of a file, or begins where it begins, and does not mark the other, may mean that it ends there.
+  if (best !== undefined && best.hiddenAfter > 0 && best.hiddenBefore === 0) {
+    throw new Refusal('ambiguous', 'the end of the file is neither shown nor marked, but its beginning is');
+  }
+  if (best !== undefined && best.hiddenBefore > 0 && edged.at(-1)?.kind === 'marker' && !isImplicit(edged.at(-1))) {
+    throw new Refusal('ambiguous', 'the beginning of the file is neither shown nor marked, but its end is');
+  }
+  const tried = merge.readings.map((reading) => {
+    const proved = context.proveLines(reading.out, 'shown');
+    if (isFailure(proved)) return proved;
+    // What the edit shows is there, in order: applied again, it finds itself.
+    if (!embeds(splitLines(proved.output).texts, edged))
+      return { reason: 'proof_failed' as const, detail: 'part of the edit is missing' };
+    const renamed = halfRenamed(context, reading, proved);
+    return renamed === null ? proved : { reason: 'ambiguous' as const, detail: renamed };
+  });
+  const structure = structureOf(context, texts);
+  const confirmed = tried.filter((each, at) => {
+    const reading = merge.readings[at];
+    if (structure === null || structure.spans.length === 0 || isFailure(each) || reading === undefined) return false;
+    return confirms(context, structure, edged, reading, each.after);
+  });
+  // Of several readings the one that the edit's own tree agrees with.
+  if (confirmed.length > 0) return { proved: onlyOne(context, confirmed), engine: 'tree+lines' };
+  return { proved: onlyOne(context, tried), engine: 'lines' };
+}
+
+const isImplicit = (item: EditItem | undefined): boolean => item?.kind === 'marker' && item.implicit;
+
+/**
+ * A new declaration that only one side ties to the original, beside a hidden one with nearly its name: was that renamed, or
+ * does it stay? What is wrong, or null.
+ */
+function halfRenamed(context: Context, reading: Reading, proved: Proved): string | null {
+  if (reading.loose.length === 0) return null;
+  const after = declarationsOf(proved.after, context.language);
+  const known = new Set(context.declarations.map(({ path }) => path));
+  const starts = splitLines(proved.output).starts;
+  for (const { from, to, side } of reading.loose) {
+    const [start, end] = [starts[from] ?? 0, starts[to] ?? 0];
+    for (const [at, fresh] of after.entries()) {
+      if (known.has(fresh.path) || fresh.start < start || fresh.start >= end || /^variable:/.test(fresh.key)) continue;
+      const siblings = after.filter((other) => other.parent === fresh.parent);
+      const beside = siblings[siblings.indexOf(after[at] ?? fresh) + (side === 'after' ? 1 : -1)];
+      if (beside === undefined || !known.has(beside.path) || kindOf(beside.key) !== kindOf(fresh.key)) continue;
+      if (areNearlyEqual(beside.name, fresh.name)) return `${fresh.name} may be the new name of ${beside.name}`;
+    }
+  }
+  return null;
+}
+
+const kindOf = (key: string): string => key.slice(0, key.indexOf(':'));
+
+/** One is the other with a letter or two more, less or changed. */
+function areNearlyEqual(a: string, b: string): boolean {
+  let head = 0;
+  while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
+  let tail = 0;
+  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
+  const apart = Math.max(a.length, b.length) - head - tail;
+  return apart <= 2 && a.length > 4;
+}
+
+/**
+ * Lines that look like markers and are text: they stand in a string, and the original has them too. In a string that the
+ * edit changes, a marker may stand for text as well as be text; it is taken for a marker, and the proofs see to the rest.
+ */
+export function contentLines(context: Context, texts: readonly string[]): (line: number) => boolean {
+  const known = texts.map((text) => isMarkerLine(text, context.language) && context.prepared.ids.has(text.trimEnd()));
+  const source = texts.join('\n');
+  if (!known.includes(true) || !/["'`]/.test(source)) return () => false;
+  const snapshot = context.parse(source).snapshot;
+  // A string that is opened or closed behind a marker would make everything after it text.
+  if (snapshot.errorCount > 0) return () => false;
+  const starts: number[] = [];
+  let at = 0;
+  for (const text of texts) {
+    starts.push(at);
+    at += text.length + 1;
+  }
+  return (line) => {
+    if (known[line] !== true) return false;
+    const text = texts[line] ?? '';
+    const start = (starts[line] ?? 0) + (text.length - text.trimStart().length);
+    for (let node = snapshot.nodeAt(start, start + 1); node >= 0; node = snapshot.parent(node)) {
+      if (snapshot.start(node) < start && /string|template|heredoc/.test(snapshot.type(node))) return true;
+      if (snapshot.type(node).includes('comment')) return false;
+    }
+    return false;
+  };
+}
