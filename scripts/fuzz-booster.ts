@@ -7,6 +7,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { FIXTURES } from '../test/fixtures/booster/changes.ts';
 import { newEngine } from '../test/lib/booster.ts';
+import { changesOf } from '../test/lib/booster-edits/diff.ts';
 import { type Source, tryOne, type Verdict } from '../test/lib/booster-edits/fuzz.ts';
 import { Seeded } from '../test/lib/seeded.ts';
 import { ENGINE_RECYCLE_MEMORY_BYTES } from '../wasm/booster/limits.ts';
@@ -48,11 +49,23 @@ function sources(): Source[] {
         continue;
       const text = readFileSync(file, 'utf8');
       if (text.length > 1_000 && text.length < 12_000 && !text.includes('\r'))
-        found.push({ language: /ts$/.test(file) ? 'typescript' : 'javascript', text });
+        found.push({ language: file.endsWith('ts') ? 'typescript' : 'javascript', text });
       if (found.length > 400) return found;
     }
   }
   return found;
+}
+
+/** The changed lines between two texts, `-` of the first and `+` of the second. */
+function difference(wanted: string, output: string): string {
+  const [from, to] = [wanted.split('\n'), output.replaceAll('\r\n', '\n').split('\n')];
+  return (changesOf(from, to, 2_000) ?? [])
+    .flatMap((change) => [
+      `@@ line ${change.from + 1}`,
+      ...from.slice(change.from, change.to).map((text) => `-${text}`),
+      ...to.slice(change.newFrom, change.newTo).map((text) => `+${text}`),
+    ])
+    .join('\n');
 }
 
 const all = sources();
@@ -77,11 +90,9 @@ for (let seed = firstSeed; made < edits; seed += 1) {
     count(key, tried.verdict);
   if (tried.verdict === 'silent') {
     silent += 1;
+    console.log(`SILENT seed ${seed} ${tried.language} ${tried.style} ${tried.hostility}`);
     if (silent <= Number(values.show))
-      console.log(
-        `\nSILENT seed ${seed} ${tried.language} ${tried.style} ${tried.hostility}\n--- edit\n${tried.edit}\n--- output\n${tried.output}`,
-      );
-    else console.log(`SILENT seed ${seed} ${tried.language} ${tried.style} ${tried.hostility}`);
+      console.log(`--- edit\n${tried.edit}\n--- output against what was wanted\n${difference(tried.wanted, tried.output)}\n`);
   }
 }
 for (const [key, row] of [...totals].toSorted(([a], [b]) => (a < b ? -1 : 1))) {

@@ -156,7 +156,7 @@ function staleLine(
   const wanted =
     hostility === 'stale'
       ? /^\s+[\w.]+\(.*\);?$/
-      : /^\s*(?:export |pub |public |async )*(?:function|def|func|fn|class|interface) ?\w+/;
+      : /^\s*(?:export |pub |public |async )*(?:function|def|func|fn|class|interface) \w+/;
   const found = before.flatMap((text, at) =>
     wanted.test(text) && !changes.some(({ from, to }) => at >= from - 1 && at <= to) ? [at] : [],
   );

@@ -97,7 +97,8 @@ export function shownHunks(after: readonly string[], changes: readonly Change[],
 /** The same with the lines that head the blocks the changes stand in, and those that close them. */
 export function shownStructure(after: readonly string[], changes: readonly Change[], context: number): Set<number> {
   const shown = shownHunks(after, changes, context);
-  for (const line of [...shown]) {
+  const hunks = [...shown];
+  for (const line of hunks) {
     let depth = width(after[line] ?? '');
     if (blank(after[line] ?? '')) continue;
     for (let above = line - 1; above >= 0 && depth > 0; above -= 1) {

@@ -28,14 +28,19 @@ export function renderSnippet(
   for (const text of after) starts.push((starts.at(-1) ?? 0) + text.length + 1);
   const rowOf = (offset: number): number => starts.findLastIndex((start) => start <= offset);
   const found = new Map<number, readonly [first: number, end: number]>();
+  const named = new Map<string, number>();
+  for (const { key } of read(source)) named.set(key, (named.get(key) ?? 0) + 1);
   const declared = read(source).filter(({ key, path }) => /^(?:function|method):/.test(key) && known.get(path) === 1);
   for (const { newFrom, newTo } of changes) {
     const around = declared
-      .map(({ start, end }) => [rowOf(start), rowOf(end - 1) + 1] as const)
+      .map(({ start, end, key }) => [rowOf(start), rowOf(end - 1) + 1, key] as const)
       .filter(([first, end]) => first <= newFrom && end >= Math.max(newTo, newFrom + 1) && (newTo > newFrom || first < newFrom));
     const smallest = around.toSorted((a, b) => a[1] - a[0] - (b[1] - b[0]))[0];
     if (smallest === undefined) return null;
-    found.set(smallest[0], smallest);
+    const [first, end, key] = smallest;
+    found.set(first, [first, end]);
+    // Without its class, a method that several classes have says nothing.
+    if ((named.get(key) ?? 0) > 1) return null;
   }
   const dedent = random.chance(0.5);
   return `${[...found.values()]

@@ -49,6 +49,9 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
       if (LANGUAGES[language].apply === 'text' && (style === 'lazy' || style === 'snippet')) {
         throw new Refusal('unsupported', `${style} edits of ${language} are not proved`);
       }
+      if (BY_SHAPE.has(style ?? detected) && isCutOff(context, edit)) {
+        throw new Refusal('does_not_parse', 'the edit stops in the middle of a line');
+      }
       const { proved, engine: merger } = STYLES[style ?? detected](context, texts);
       const bom = request.original.startsWith(BOM) ? BOM : '';
       const applied: Applied = {
@@ -67,6 +70,17 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
     if (!(error instanceof Refusal)) throw error;
     return { ok: false, reason: error.reason, style, detail: error.message, candidates: error.candidates };
   }
+}
+
+/** Styles that have no mark of their own to end with. */
+const BY_SHAPE: ReadonlySet<EditStyle> = new Set(['lazy', 'snippet', 'full']);
+
+/** The last line has no end, and is the beginning of a line of the original: an answer that ran out of room. */
+function isCutOff({ lines, prepared }: Context, edit: string): boolean {
+  const last = edit.slice(edit.lastIndexOf('\n') + 1);
+  if (isBlank(last) || prepared.ids.has(last.trimEnd())) return false;
+  const start = last.trim();
+  return lines.texts.some((text) => text.trim().length > start.length && text.trim().startsWith(start));
 }
 
 /** The style with the original at hand: markers that are text of the file are none, and a whole file is no snippet. */

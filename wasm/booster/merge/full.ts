@@ -6,6 +6,9 @@ import { isBlank, type OutLine } from './text.ts';
 /** Share of the original's lines that a text without markers must hold to be taken for the whole file. */
 const FULL_SHARE = 0.55;
 
+/** Share of lines, and of definitions, from which a text is the file although some definition is missing. */
+const NEARLY_ALL = 0.85;
+
 /** Lines at an end of the original of which one must stand near the same end of the edit. */
 const EDGE_LINES = 3;
 
@@ -17,7 +20,13 @@ export function looksFull(context: Context, texts: readonly string[]): boolean {
   const original = context.lines.texts.filter((text) => !isBlank(text)).map((text) => text.trimEnd());
   if (original.length === 0) return true;
   const edit = texts.filter((text) => !isBlank(text)).map((text) => text.trimEnd());
-  if (keptInOrder(original, edit) < FULL_SHARE) return false;
+  const kept = keptInOrder(original, edit);
+  if (kept < FULL_SHARE) return false;
+  // A file without one of its definitions reads as a snippet, unless nearly all else is there.
+  const words = new Set(edit.join('\n').match(/[\p{L}\p{N}_$]+/gu));
+  const outermost = context.declarations.filter(({ parent }) => parent < 0);
+  const missing = outermost.filter(({ name }) => !(name.match(/[\p{L}\p{N}_$]+/gu) ?? []).every((word) => words.has(word)));
+  if (missing.length > 0 && (kept < NEARLY_ALL || missing.length > outermost.length * (1 - NEARLY_ALL))) return false;
   const meets = (ends: readonly string[], theirs: readonly string[]): boolean => ends.some((text) => theirs.includes(text));
   const telling = original.filter((text) => weightOf(text) === 'plain');
   return (
@@ -63,7 +72,8 @@ export function applyFull(context: Context, texts: readonly string[]): Outcome {
   if (snapshot.errorCount > context.parsed.snapshot.errorCount)
     throw new Refusal('does_not_parse', 'the new text has syntax errors');
   if (context.source.trim() !== '' && snapshot.count < 3) throw new Refusal('not_code', 'the edit holds no code');
-  if (looksCutOff(context, rewritten)) throw new Refusal('proof_failed', 'the rewrite stops before the end of the original');
+  if (stopsShort(context.lines.texts, rewritten, 2))
+    throw new Refusal('proof_failed', 'the rewrite stops before the end of the original');
   const proved = context.proveLines(diffLines(context, rewritten), 'rewrite');
   if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
   if (proved.removed.length > 1 && proved.removed.length > context.declarations.length * LOST_SHARE_MAX) {
@@ -75,15 +85,15 @@ export function applyFull(context: Context, texts: readonly string[]): Outcome {
   return { proved, engine: 'text' };
 }
 
-/** The edit ends with a line of the original, and nothing of what follows that line there is in it. */
-function looksCutOff(context: Context, texts: readonly string[]): boolean {
-  const old = context.lines.texts.map((text) => text.trimEnd());
-  const last = texts.findLast((text) => weightOf(text) === 'plain')?.trimEnd();
+/** The new text ends with a line of the old one, and nothing of what follows that line there is in it. */
+export function stopsShort(before: readonly string[], after: readonly string[], least = 1): boolean {
+  const old = before.map((text) => text.trim());
+  const last = after.findLast((text) => weightOf(text.trim()) === 'plain')?.trim();
   const at = last === undefined ? -1 : old.lastIndexOf(last);
   if (at < 0) return false;
-  const held = new Set(texts.map((text) => text.trimEnd()));
+  const held = new Set(after.map((text) => text.trim()));
   const rest = old.slice(at + 1).filter((text) => weightOf(text) === 'plain');
-  return rest.length > 1 && !rest.some((text) => held.has(text));
+  return rest.length >= least && !rest.some((text) => held.has(text));
 }
 
 function trimBlankEdges(texts: readonly string[]): readonly string[] {

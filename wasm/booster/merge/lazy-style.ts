@@ -66,7 +66,7 @@ function halfRenamed(context: Context, reading: Reading, proved: Proved): string
   for (const { from, to, side } of reading.loose) {
     const [start, end] = [starts[from] ?? 0, starts[to] ?? 0];
     for (const [at, fresh] of after.entries()) {
-      if (known.has(fresh.path) || fresh.start < start || fresh.start >= end || /^variable:/.test(fresh.key)) continue;
+      if (known.has(fresh.path) || fresh.start < start || fresh.start >= end || fresh.key.startsWith('variable:')) continue;
       const siblings = after.filter((other) => other.parent === fresh.parent);
       const beside = siblings[siblings.indexOf(after[at] ?? fresh) + (side === 'after' ? 1 : -1)];
       if (beside === undefined || !known.has(beside.path) || kindOf(beside.key) !== kindOf(fresh.key)) continue;

@@ -48,12 +48,22 @@ const isBlankItem = (item: EditItem | undefined): boolean => item?.kind === 'lin
 
 export const hasMarker = (items: readonly EditItem[]): boolean => items.some((item) => item.kind === 'marker');
 
+/** Whether the author puts blank lines round every marker: then they are no lines of the file. */
+function setsOffMarkers(items: readonly EditItem[]): boolean {
+  const sides = items
+    .flatMap((item, at) => (item.kind === 'marker' ? [items[at - 1], items[at + 1]] : []))
+    .filter((item) => item !== undefined);
+  return sides.length > 2 && sides.every(isBlankItem);
+}
+
 /** The items with open edges, and with the blank lines that only set off markers made optional. */
 export function withEdges(items: readonly EditItem[], original: Prepared, edgeCost = EDGE_COST): EditItem[] {
   const first = items.findIndex((item) => !isBlankItem(item));
   const last = items.findLastIndex((item) => !isBlankItem(item));
+  const habitual = setsOffMarkers(items);
   const inner = items.slice(first, last + 1).map((item, at, all): EditItem => {
     if (item.kind === 'marker' || !isBlank(item.text)) return item;
+    if (habitual && (all[at - 1]?.kind === 'marker' || all[at + 1]?.kind === 'marker')) return { ...item, optional: true };
     const before = all.slice(0, at).findLast((other) => !isBlankItem(other));
     const after = all.slice(at + 1).find((other) => !isBlankItem(other));
     const shown = before?.kind === 'marker' ? after : after?.kind === 'marker' ? before : undefined;

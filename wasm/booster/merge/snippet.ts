@@ -4,6 +4,7 @@ import { weightOf } from './align.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { atOriginalDepth, itemsOf, mergeLines, withEdges } from './lazy.ts';
+import { stopsShort } from './full.ts';
 import { type Outcome, onlyOne } from './outcome.ts';
 import { keepingEqual } from './places.ts';
 import { commonIndent, indentOf, isBlank, type OutLine, reindent } from './text.ts';
@@ -51,6 +52,14 @@ function byDefinitions(context: Context, texts: readonly string[]): Outcome['pro
     throw new Refusal('ambiguous', `${missing?.declaration.name ?? 'a definition'} is new, and nothing shows its place`);
   }
   const chosen = choose(context, definitions, targets);
+  const lastChosen = chosen.at(-1);
+  // No bracket shows where a definition ends: one that stops before its last old lines may have been cut off.
+  if (context.language === 'python' && lastChosen !== undefined) {
+    const body = context.source.slice(lastChosen.start, lastChosen.end).split('\n');
+    if (stopsShort(body, texts.slice(definitions.at(-1)?.head ?? 0))) {
+      throw new Refusal('ambiguous', `${lastChosen.name} stops before its end: are the last lines to go?`);
+    }
+  }
   const out: OutLine[] = [];
   let next = 0;
   const order = chosen.map((_, at) => at).toSorted((a, b) => (chosen[a]?.start ?? 0) - (chosen[b]?.start ?? 0));
