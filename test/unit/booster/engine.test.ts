@@ -62,7 +62,8 @@ const rowsOf = (snapshot: Snapshot): unknown[] =>
     snapshot.field(node),
   ]);
 
-describe('the engine', () => {
+// Grammars are compiled on first use, which takes its time on a busy machine.
+describe('the engine', { timeout: 60_000 }, () => {
   test.each(LANGUAGE_IDS)('B1: a snapshot of %s is the tree, node for node', async (language) => {
     const engine = await newEngine();
     for (const source of [SAMPLES[language], `${SAMPLES[language]} ( } "`, '']) {

@@ -72,7 +72,7 @@ export function applyFull(context: Context, texts: readonly string[]): Outcome {
   if (snapshot.errorCount > context.parsed.snapshot.errorCount)
     throw new Refusal('does_not_parse', 'the new text has syntax errors');
   if (context.source.trim() !== '' && snapshot.count < 3) throw new Refusal('not_code', 'the edit holds no code');
-  if (stopsShort(context.lines.texts, rewritten, 2))
+  if (stopsShort(context.lines.texts, rewritten))
     throw new Refusal('proof_failed', 'the rewrite stops before the end of the original');
   const proved = context.proveLines(diffLines(context, rewritten), 'rewrite');
   if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
@@ -86,14 +86,14 @@ export function applyFull(context: Context, texts: readonly string[]): Outcome {
 }
 
 /** The new text ends with a line of the old one, and nothing of what follows that line there is in it. */
-export function stopsShort(before: readonly string[], after: readonly string[], least = 1): boolean {
+export function stopsShort(before: readonly string[], after: readonly string[]): boolean {
   const old = before.map((text) => text.trim());
   const last = after.findLast((text) => weightOf(text.trim()) === 'plain')?.trim();
   const at = last === undefined ? -1 : old.lastIndexOf(last);
   if (at < 0) return false;
   const held = new Set(after.map((text) => text.trim()));
   const rest = old.slice(at + 1).filter((text) => weightOf(text) === 'plain');
-  return rest.length >= least && !rest.some((text) => held.has(text));
+  return rest.length > 0 && !rest.some((text) => held.has(text));
 }
 
 function trimBlankEdges(texts: readonly string[]): readonly string[] {

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Engine } from '../../../wasm/booster/engine.ts';
-import { apply } from '../../../wasm/booster/merge/apply.ts';
-import { applySplices } from '../../../wasm/booster/merge/text.ts';
-import { newEngine } from '../../lib/booster.ts';
-import { type Case, corpus } from '../../lib/booster-edits/corpus.ts';
+import type { Engine } from '../../wasm/booster/engine.ts';
+import { apply } from '../../wasm/booster/merge/apply.ts';
+import { applySplices } from '../../wasm/booster/merge/text.ts';
+import { newEngine } from '../lib/booster.ts';
+import { type Case, corpus } from '../lib/booster-edits/corpus.ts';
 
 /** Share of the cases with an output that must come out exactly. What is left is refused; nothing may be wrong. */
 const EXACT_MIN = { lazy: 0.95, snippet: 0.9, search_replace: 0.97, unified_diff: 0.97, full: 0.97 } as const;
