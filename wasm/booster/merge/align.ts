@@ -57,6 +57,8 @@ const PRICES = {
   faintAtMarker: 2,
   /** For brackets between two markers with nothing new: they close what is elided. */
   insertAmongShown: 4,
+  /** For a line that stands elsewhere in the original to be the new version of another: an original that moved on. */
+  knownSubstitute: 2,
   deleteOpen: 0.8,
   /** For an elision that takes lines left of its marker. */
   dirtyElision: 0.8,
@@ -506,7 +508,7 @@ function prepareItems(original: Prepared, items: readonly EditItem[], from: numb
       } else insertCost += weight === 'plain' && times <= 2 ? PRICES.duplicateInsert : 0.1;
     }
     let substitutes: Map<number, number> | null = null;
-    if (known === undefined && weight === 'plain') {
+    if (weight === 'plain') {
       const own = tokensOf(line);
       for (let index = from; index < to; index += 1) {
         // A line that the edit shows elsewhere has its own place.
@@ -518,9 +520,9 @@ function prepareItems(original: Prepared, items: readonly EditItem[], from: numb
         }
         if (Math.abs(other.length - own.length) > own.length) continue;
         const similar = similarity(own, other);
-        if (similar < SIMILAR_MIN) continue;
+        if (similar < (known === undefined ? SIMILAR_MIN : ALIKE_MIN)) continue;
         substitutes ??= new Map();
-        substitutes.set(index - from, (1 - similar) * 1.2 + 0.1);
+        substitutes.set(index - from, (1 - similar) * 1.2 + (known === undefined ? 0.1 : PRICES.knownSubstitute));
       }
     }
     return { kind: 'line', key, weight, insertCost, substitutes };

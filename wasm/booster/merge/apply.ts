@@ -7,6 +7,7 @@ import { hasMarker, itemsOf } from './lazy.ts';
 import { applyLazy, contentLines } from './lazy-style.ts';
 import { applySearchReplace } from './search-replace.ts';
 import { applySnippet } from './snippet.ts';
+import { isMarkerLine } from './markers.ts';
 import { detectStyle, withoutFence } from './style.ts';
 import { BOM, isBlank, normalizeEols, splitLines, withoutBom } from './text.ts';
 import type { Applied, ApplyRequest, ApplyResult, EditStyle, Proofs } from './types.ts';
@@ -75,12 +76,20 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
 /** Styles that have no mark of their own to end with. */
 const BY_SHAPE: ReadonlySet<EditStyle> = new Set(['lazy', 'snippet', 'full']);
 
-/** The last line has no end, and is the beginning of a line of the original: an answer that ran out of room. */
+/**
+ * The last line has no end, and is the beginning of another one, of the original or of the edit: an answer that ran out of
+ * room. So is one that stops in spaces.
+ */
 function isCutOff({ lines, prepared }: Context, edit: string): boolean {
   const last = edit.slice(edit.lastIndexOf('\n') + 1);
-  if (isBlank(last) || prepared.ids.has(last.trimEnd())) return false;
+  if (last === '') return false;
+  if (/\s$/.test(last)) return true;
   const start = last.trim();
-  return lines.texts.some((text) => text.trim().length > start.length && text.trim().startsWith(start));
+  const goesOn = (text: string): boolean => text.trim().length > start.length && text.trim().startsWith(start);
+  return (
+    (!prepared.ids.has(last.trimEnd()) && lines.texts.some(goesOn)) ||
+    edit.split('\n').some((text) => isMarkerLine(text, 'javascript') && goesOn(text))
+  );
 }
 
 /** The style with the original at hand: markers that are text of the file are none, and a whole file is no snippet. */

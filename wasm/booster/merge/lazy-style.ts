@@ -24,15 +24,9 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
   if ((merge.readings[0]?.evidence ?? 0) < EVIDENCE_MIN)
     throw new Refusal('not_found', 'the edit shares too little with the original');
-  const [best] = merge.readings;
-  // Who marks the one edge of a file, or begins where it begins, and does not mark the other, may mean that it ends there.
-  if (best !== undefined && best.hiddenAfter > 0 && best.hiddenBefore === 0) {
-    throw new Refusal('ambiguous', 'the end of the file is neither shown nor marked, but its beginning is');
-  }
-  if (best !== undefined && best.hiddenBefore > 0 && edged.at(-1)?.kind === 'marker' && !isImplicit(edged.at(-1))) {
-    throw new Refusal('ambiguous', 'the beginning of the file is neither shown nor marked, but its end is');
-  }
   const tried = merge.readings.map((reading) => {
+    const unmarked = unmarkedEdge(reading, edged);
+    if (unmarked !== null) return { reason: 'ambiguous' as const, detail: unmarked };
     const proved = context.proveLines(reading.out, 'shown');
     if (isFailure(proved)) return proved;
     // What the edit shows is there, in order: applied again, it finds itself.
@@ -50,6 +44,17 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   // Of several readings the one that the edit's own tree agrees with.
   if (confirmed.length > 0) return { proved: onlyOne(context, confirmed), engine: 'tree+lines' };
   return { proved: onlyOne(context, tried), engine: 'lines' };
+}
+
+/** Who marks the one end of a file, or begins where it begins, and does not mark the other, may mean that it ends there. */
+function unmarkedEdge(reading: Reading, edged: readonly EditItem[]): string | null {
+  if (reading.hiddenAfter > 0 && reading.hiddenBefore === 0) {
+    return 'the end of the file is neither shown nor marked, but its beginning is';
+  }
+  if (reading.hiddenBefore > 0 && !isImplicit(edged.at(-1))) {
+    return 'the beginning of the file is neither shown nor marked, but its end is';
+  }
+  return null;
 }
 
 const isImplicit = (item: EditItem | undefined): boolean => item?.kind === 'marker' && item.implicit;

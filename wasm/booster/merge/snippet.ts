@@ -291,6 +291,10 @@ function byLines(context: Context, edit: readonly string[]): Outcome {
   const merge = mergeLines(context.prepared, withEdges(items, context.prepared));
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
   if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
+  // What begins as the file does and stops before its end may be the whole file, without what follows.
+  if (merge.readings.some(({ hiddenBefore, hiddenAfter }) => hiddenBefore === 0 && hiddenAfter > 0)) {
+    throw new Refusal('ambiguous', 'the edit begins where the file begins, and does not say what becomes of its end');
+  }
   const shown = texts.filter((text) => !isBlank(text)).length;
   const evidence = merge.readings[0]?.evidence ?? 0;
   if (evidence < SNIPPET_EVIDENCE_MIN || evidence < shown * SNIPPET_EVIDENCE_SHARE) {
