@@ -110,9 +110,10 @@ function nonFinitePath(text: string, root: unknown): string | null {
  * of the answer. A megabyte fits into what lies between; where bodies may be larger, one a little too large is let finish.
  */
 async function drop(body: ReadableStream<Uint8Array> | null): Promise<void> {
-  const reader = body?.getReader();
+  if (body === null) return;
+  const reader = body.getReader();
   try {
-    while (reader !== undefined && !(await reader.read()).done);
+    for (let part = await reader.read(); !part.done; part = await reader.read());
   } catch {
     // It broke off; the answer is the same.
   }

@@ -196,6 +196,7 @@ export class ShardedPool {
       case 'taskEnded':
       case 'revoke':
       case 'acknowledged':
+      case 'leaseRevoked':
         return;
     }
   }

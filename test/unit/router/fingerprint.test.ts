@@ -7,7 +7,7 @@ describe('a fingerprint', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         expect(fingerprint(text)).toMatch(/^[0-9a-f]{32}$/);
-        expect(fingerprint(text)).toBe(fingerprint(`${text}`));
+        expect(fingerprint(text)).toBe(fingerprint(text.slice(0)));
       }),
     );
   });

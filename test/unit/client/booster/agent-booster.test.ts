@@ -97,8 +97,9 @@ describe('executeTask', () => {
   ])('the fallback of %j with %j', async (config, request, expected) => {
     answer(() => ({ body: DONE }));
     await booster(config).executeTask(request);
-    const { fallback } = fake.to(TASKS)[0]?.body as { readonly fallback?: unknown };
-    expect(fallback).toEqual(expected);
+    const sent = fake.to(TASKS)[0]?.body as { readonly fallback?: unknown } | undefined;
+    expect(sent).toBeDefined();
+    expect(sent?.fallback).toEqual(expected);
   });
 
   test('region and residency of the configuration go along', async () => {
@@ -196,8 +197,8 @@ describe('the rest', () => {
       'let a = 2;',
       'ambiguous',
     ]);
-    const { tasks } = fake.to(TASKS)[1]?.body as { readonly tasks: readonly unknown[] };
-    expect(tasks).toHaveLength(2);
+    const sent = fake.to(TASKS)[1]?.body as { readonly tasks: readonly unknown[] } | undefined;
+    expect(sent?.tasks).toHaveLength(2);
   });
 
   test('initialize warns of what the deployment does not have', async () => {
