@@ -50,6 +50,12 @@ const pathOf = ({ path }: RouteEntry): string =>
     .replace('/v1/tasks/{id}', `/v1/tasks/tsk.eu-west-1.coder.0.${NOBODY}`)
     .replace('{id}', `tok.${NOBODY}`)
     .replace('{pool}', 'nope')
+    .replace('{swarm}', 'hive')
+    .replace('{key}', 'k')
+    .replace('{task}', `tsk.eu-west-1.coder.0.${NOBODY}`)
+    .replace('{claim}', 'clm.x')
+    .replace('{artifact}', 'art.x')
+    .replace('{number}', '0')
     .replace('{file}', 'x.js');
 
 describe('forged tokens', () => {
@@ -186,7 +192,9 @@ describe('roles', () => {
       token: tokens[role],
       ...(['POST', 'PUT'].includes(route.method) ? { raw: '{"nope":1}' } : {}),
     });
-    if (mayCall(route.access, role)) expect([200, 404, 422], `${name}: ${answer.text.slice(0, 200)}`).toContain(answer.status);
+    // An import takes a file, so JSON is the wrong type there.
+    const accepted = name === 'importMemory' ? [415] : [200, 404, 422];
+    if (mayCall(route.access, role)) expect(accepted, `${name}: ${answer.text.slice(0, 200)}`).toContain(answer.status);
     else {
       // The drop-in routes say it in the shape of the API they stand for.
       const { code, error } = answer.json as { readonly code?: string; readonly error?: { readonly code: string } };

@@ -47,9 +47,9 @@ const protectedRoutes = entries.filter(([, route]) => route.access !== 'public')
 const DROP_INS: readonly string[] = ['chatCompletions', 'applyEdit'];
 /** Their bodies may be sixteen times as large. */
 const LARGE_BODIES: readonly string[] = ['runBooster'];
-/** Routes that read a body. */
+/** Routes that read a JSON body; an import's is a file. */
 const withBody = protectedRoutes.filter(
-  ([name, { method }]) => (method === 'POST' || method === 'PUT') && !DROP_INS.includes(name),
+  ([name, { method }]) => (method === 'POST' || method === 'PUT') && name !== 'importMemory' && !DROP_INS.includes(name),
 );
 
 /** The path with ids that exist; `poll` and others need the agent's. */
@@ -60,6 +60,12 @@ const real = ({ path }: RouteEntry): string =>
     .replace('/v1/tasks/{id}', `/v1/tasks/${ids.task}`)
     .replace('{id}', 'tok.01ARZ3NDEKTSV4RRFFQ69G5FAV')
     .replace('{pool}', 'coder')
+    .replace('{swarm}', 'hive')
+    .replace('{key}', 'k')
+    .replace('{task}', ids.task)
+    .replace('{claim}', 'clm.x')
+    .replace('{artifact}', 'art.x')
+    .replace('{number}', '0')
     .replace('{file}', 'x.js');
 
 function expectProblem(answer: Answer, status: number, code: string): void {

@@ -39,6 +39,9 @@ export function keepVector(step: Step, entryId: number, vector: readonly number[
   step.vectors.put(entryId, vector.length, encoded);
 }
 
+/** Eight bits a number make a vector a little longer or shorter than it is; a cosine stays one. */
+const cosine = (score: number): number => Number(Math.min(1, Math.max(-1, score)).toFixed(6));
+
 /** The nearest entries among those that the caller may read: the rule comes before the ranking, never after it. */
 export function vectorSearch(
   step: Step,
@@ -54,7 +57,7 @@ export function vectorSearch(
   const data: (EntryView & { readonly score: number })[] = [];
   for (const { id, score } of step.vectors.nearest(vector, allowed, limit)) {
     const row = first<EntryRow>(step.db, sql`SELECT ${COLUMNS} FROM memory m WHERE m.id = ${id}`);
-    if (row !== null) data.push({ ...viewOf(row, step.region), score: Number(score.toFixed(6)) });
+    if (row !== null) data.push({ ...viewOf(row, step.region), score: cosine(score) });
   }
   return ok({ data });
 }

@@ -60,10 +60,12 @@ describe('MemoryObject', () => {
   });
 
   it('M91 refuses to be asked as another memory, or for another fleet', async () => {
-    const { fleet, home, ada, stub } = setUp();
+    const { fleet, home, ada, object } = setUp();
     const command = { type: 'retrieve', key: 'k' } as const;
-    await expect(stub().execute(fleet, { ...home, swarm: 'other' }, ada, [{ command }])).rejects.toThrow(/this is/);
-    await expect(stub().execute(fleet, home, { ...ada, fleet: 'other' }, [{ command }])).rejects.toThrow(/another fleet/);
+    await runInDurableObject(object(), async (instance) => {
+      await expect(instance.execute(fleet, { ...home, swarm: 'other' }, ada, [{ command }])).rejects.toThrow(/this is/);
+      await expect(instance.execute(fleet, home, { ...ada, fleet: 'other' }, [{ command }])).rejects.toThrow(/another fleet/);
+    });
     expect(() => memoryStub(env, fleet, { ...home, region: 'us-east-1' })).toThrow(/not reachable/);
   });
 
@@ -108,12 +110,7 @@ describe('MemoryObject', () => {
       const [{ name }] = storage.sql
         .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name LIKE 'sealed\\_pages%' ESCAPE '\\'")
         .toArray() as [{ name: string }];
-      const columns = storage.sql
-        .exec<{ name: string }>(`SELECT name FROM pragma_table_info('${name}')`)
-        .toArray()
-        .map((c) => c.name);
-      const blob = columns.find((column) => column !== 'no') ?? '';
-      storage.sql.exec(`UPDATE "${name}" SET ${blob} = zeroblob(length(${blob})) WHERE no = (SELECT MAX(no) FROM "${name}")`);
+      storage.sql.exec(`UPDATE "${name}" SET box = zeroblob(length(box)) WHERE no > 0`);
     });
     const said = vi.spyOn(console, 'error').mockImplementation(() => undefined);
     const answers = [
