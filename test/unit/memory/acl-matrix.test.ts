@@ -184,7 +184,7 @@ const ROADS: Readonly<Record<string, (w: ReturnType<typeof world>) => boolean | 
   },
 };
 
-describe('M60 the matrix of who reads what, on every road', () => {
+describe('M60 the matrix of who reads what, on every road', { timeout: 60_000 }, () => {
   it.each(Object.entries(ROADS))('%s', async (road, take) => {
     const wrong: string[] = [];
     for (const c of CASES) {
@@ -196,7 +196,7 @@ describe('M60 the matrix of who reads what, on every road', () => {
   });
 });
 
-describe('M62 the matrix of who changes what', () => {
+describe('M62 the matrix of who changes what', { timeout: 60_000 }, () => {
   const attempts: Readonly<
     Record<string, { readonly right: 'change' | 'manage'; readonly run: (w: ReturnType<typeof world>) => string }>
   > = {

@@ -38,7 +38,7 @@ const segment = fc.oneof(
 );
 const glob = fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
 
-describe('claims on paths', () => {
+describe('claims on paths', { timeout: 60_000 }, () => {
   it('M111 no overlap is ever missed', () => {
     fc.assert(
       fc.property(glob, glob, (a, b) => {

@@ -12,7 +12,7 @@ const operator = person('operator');
 const paging = { after: null, limit: 100 };
 const isTask = (n: number): { tasks: { id: string; status: string }[] } => ({ tasks: [{ id: taskId(n), status: 'running' }] });
 
-describe('claims', () => {
+describe('claims', { timeout: 60_000 }, () => {
   it('M110 whatever is claimed and given back, two holders never have overlapping write claims', () => {
     const globs = ['src/**', 'src/a', 'src/*.ts', 'src/a/b.ts', '**/*.ts', 'docs', 'docs/{a,b}.md', '*'];
     const step = fc.record({
