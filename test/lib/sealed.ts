@@ -1,7 +1,7 @@
 import { SecretKeys } from '../../wasm/sqlite/keys/secret-keys.ts';
 import { loadSqlJs } from '../../wasm/sqlite/load-node.ts';
 import { SealedDatabase, type SealedDatabaseOptions } from '../../wasm/sqlite/sealed-database.ts';
-import type { DatabaseIdentity } from '../../wasm/sqlite/types.ts';
+import type { DatabaseIdentity, HostStorage } from '../../wasm/sqlite/types.ts';
 import { NodeStorage } from './sql-storage.ts';
 
 export const IDENTITY: DatabaseIdentity = { region: 'eu-west-1', fleet: 'acme', database: 'eu-west-1/acme/swarm-1' };
@@ -10,7 +10,7 @@ export const secretKeys = (fill = 7): SecretKeys => new SecretKeys(new Map([[`s$
 
 /** A sealed database over a storage in memory, or over the one given. */
 export function openSealed(
-  storage: NodeStorage = new NodeStorage(),
+  storage: HostStorage = new NodeStorage(),
   over: Partial<SealedDatabaseOptions> = {},
 ): Promise<SealedDatabase> {
   return SealedDatabase.open({ storage, identity: IDENTITY, keys: secretKeys(), engine: loadSqlJs, ...over });

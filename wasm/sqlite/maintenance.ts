@@ -1,5 +1,6 @@
 import { compactStep } from './compaction.ts';
 import type { Internals } from './internals.ts';
+import type { Rotation } from './ledger.ts';
 import { rotateStep, rotationDueAtMs, startRotation } from './rotation.ts';
 
 /** Pages of a page set nothing needs any more that go in one step. */
@@ -26,7 +27,13 @@ function trimStep(internals: Internals): void {
     const [set, ...others] = ledger.header.doomed;
     if (set === undefined || internals.store.trimSet(set, TRIMMED_PAGES)) return;
     internals.store.dropSet(set);
-    ledger.change({ doomed: others });
+    const { rotation } = ledger.header;
+    ledger.change({ doomed: others, rotation: rotation === null ? null : withoutSet(rotation, set) });
     ledger.save();
   });
+}
+
+/** A rotation need not look at what is no longer there. */
+function withoutSet({ sets, no }: Rotation, set: number): Rotation {
+  return { sets: sets.filter((other) => other !== set), no: sets[0] === set ? 0 : no };
 }

@@ -49,13 +49,14 @@ export class PageCipher {
     this.#aadTail = new DataView(this.#aad.buffer, prefix.length);
   }
 
-  /** @param dataKey 32 bytes, from the key provider */
+  /** @param dataKey 32 bytes, from the key provider; they are wiped */
   addKey(id: number, dataKey: Uint8Array): void {
     if (dataKey.length !== 32) throw new SealedError('key_refused', `key ${id} has ${dataKey.length} bytes instead of 32`);
     const info = new Uint8Array([...text(LABEL), 0, ...identityBytes(this.#identity)]);
     const derived = hkdfSync('sha256', dataKey, text(this.#identity.region), info, 32);
     // A key object, not bytes: workerd sets a cipher up in half the time with it.
     this.#keys.set(id, createSecretKey(new Uint8Array(derived)));
+    dataKey.fill(0);
   }
 
   removeKey(id: number): void {

@@ -93,7 +93,7 @@ async function finish(db: SealedDatabase): Promise<number> {
   return steps;
 }
 
-describe('compaction', () => {
+describe('compaction', { timeout: 60_000 }, () => {
   it('M31: rows, indexes, triggers, views and sequences are the same afterwards', async () => {
     const storage = new NodeStorage();
     const db = await filled(storage);

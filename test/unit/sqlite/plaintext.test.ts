@@ -6,7 +6,7 @@ import { keyIdOf } from '../../../wasm/sqlite/page-cipher.ts';
 import { boxesOf, openSealed } from '../../lib/sealed.ts';
 import { NodeStorage } from '../../lib/sql-storage.ts';
 
-describe('what lies in storage', () => {
+describe('what lies in storage', { timeout: 30_000 }, () => {
   it('M16: no key, value, owner, tag or schema is in the raw file in clear, in any encoding', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'sealed-'));
     try {

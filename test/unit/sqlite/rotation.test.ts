@@ -40,7 +40,7 @@ async function filled(
   return { storage, clock, open };
 }
 
-describe('rotation of data keys', () => {
+describe('rotation of data keys', { timeout: 30_000 }, () => {
   it('M21: pages move to the new key in bounded steps while the database is served', { timeout: 30_000 }, async () => {
     const { storage, open } = await filled();
     const db = await open();
@@ -117,6 +117,24 @@ describe('rotation of data keys', () => {
     expect(keysOf(storage)).toEqual([2]);
     db.restore(point);
     expect(countOf(db)).toBe(50);
+  });
+
+  it('M23: a restore point that goes while a rotation is under way is no trouble to it', async () => {
+    const { storage, open } = await filled(400);
+    const db = await open();
+    const point = db.importFile(db.exportFile());
+    const second = db.importFile(db.exportFile());
+    await db.startRotation();
+    await db.maintain();
+    db.dropRestorePoint(point);
+    await db.maintain();
+    db.dropRestorePoint(second);
+    for (let step = 0; db.maintenanceDueAtMs <= START_MS; step += 1) {
+      expect(step).toBeLessThan(50);
+      await db.maintain();
+    }
+    expect(keysOf(storage)).toEqual([2]);
+    expect(countOf(await open())).toBe(400);
   });
 
   it('M24: a key is due after 90 days by default, or earlier if asked', async () => {

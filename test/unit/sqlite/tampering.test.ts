@@ -36,7 +36,7 @@ function fullRead(db: SealedDatabase): unknown {
   }
 }
 
-describe('tampering', () => {
+describe('tampering', { timeout: 30_000 }, () => {
   it('M11: a flipped bit in any page is an error that names the page, and harms nothing else', { timeout: 30_000 }, async () => {
     const storage = await filled();
     const boxes = boxesOf(storage);

@@ -43,7 +43,7 @@ async function foreignFile(statements: string): Promise<Uint8Array> {
   return file;
 }
 
-describe('export', () => {
+describe('export', { timeout: 30_000 }, () => {
   it('M35: the file is a standard one: another SQLite opens it, finds it whole and reads every row', async () => {
     const db = await filled();
     db.sql.exec('DELETE FROM notes WHERE id > 150');
@@ -75,7 +75,7 @@ describe('export', () => {
   });
 });
 
-describe('import', () => {
+describe('import', { timeout: 30_000 }, () => {
   it('M37: the rows become those of the file, and the state before is a restore point', async () => {
     const storage = new NodeStorage();
     const source = await filled();

@@ -56,20 +56,26 @@ describe('sealed pages in an object', () => {
     await runInDurableObject(stub, async (_, { storage }) => {
       let failing = false;
       const host = {
-        sql: storage.sql,
-        sync: () => storage.sync(),
-        transactionSync: <T>(closure: () => T): T =>
-          storage.transactionSync(() => {
-            const value = closure();
+        sql: {
+          exec: (query: string, ...bindings: SqlStorageValue[]) => {
+            const cursor = storage.sql.exec(query, ...bindings);
+            // One statement or several: the platform undoes what has been done of the transaction.
             if (failing) throw new Error('injected');
-            return value;
-          }),
+            return cursor;
+          },
+        },
+        sync: () => storage.sync(),
+        transactionSync: <T>(closure: () => T): T => storage.transactionSync(closure),
       };
       const db = await open(host as unknown as DurableObjectStorage, name);
       db.sql.exec(NOTES);
       db.sql.exec("INSERT INTO notes VALUES (1, 'a', 'b')");
       failing = true;
-      expect(() => db.sql.exec("INSERT INTO notes VALUES (2, 'c', 'd')")).toThrow('injected');
+      const many = (): void =>
+        db.transactionSync(() => {
+          for (let i = 10; i < 200; i += 1) db.sql.exec('INSERT INTO notes VALUES (?, ?, ?)', i, `${i}`, 'x'.repeat(900));
+        });
+      expect(many).toThrow('injected');
       failing = false;
       db.sql.exec("INSERT INTO notes VALUES (3, 'e', 'f')");
       expect(db.sql.exec('SELECT id FROM notes ORDER BY id').toArray()).toEqual([{ id: 1 }, { id: 3 }]);
