@@ -63,6 +63,7 @@ async function engines(modules: Modules, { entries, rounds, place, parent }: Set
   try {
     const before = runtime.residentMb();
     for (const object of ENGINES) await fill(runtime, object, entries);
+    console.log(`${entries} entries on ${place}: filled`);
     peer.fill(entries);
     const samples = await measureOperations(runtime, peer, entries, rounds);
     const http = await measureHttp(runtime, entries);

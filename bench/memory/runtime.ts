@@ -70,8 +70,9 @@ export class Runtime {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1]) / 1_024;
   }
 
+  /** It asks the runtime for a last thing, and is told off when the runtime was quicker to end. */
   stop(): Promise<void> {
-    return this.#miniflare.dispose();
+    return this.#miniflare.dispose().catch(() => undefined);
   }
 }
 
