@@ -60,7 +60,7 @@ export const PLANTS = {
   },
   'leases-forgotten': {
     what: 'live leases are not restored after a crash',
-    edits: [{ file: ENGINE, find: 'for (const lease of snapshot.leases) addLease(state, lease);', replace: 'void addLease;' }],
+    edits: [{ file: ENGINE, find: 'addLease(state, lease);', replace: 'void addLease;' }],
   },
   'keys-forgotten': {
     what: 'idempotency keys are kept in memory only',

@@ -112,7 +112,7 @@ describe('RegistryObject', () => {
 
   it('tells a shard that reports what its pool is meant to be', async () => {
     const { fleet, caller, registry } = setUp();
-    expect(await registry().report(fleet, REGION, summary({}))).toEqual({ version: 1, maxAgents: 100, priority: 8 });
+    expect(await registry().report(fleet, REGION, summary({}))).toEqual({ version: 1, maxAgents: 100, priority: 8, shards: 1 });
     await registry().putPool(fleet, REGION, caller, 'coder', { minAgents: 0, maxAgents: 31, priority: 2 });
     expect(await registry().report(fleet, REGION, summary({}))).toMatchObject({ maxAgents: 31, priority: 2 });
     expect(await registry().report(fleet, REGION, summary({ pool: 'unknown' }))).toBeNull();
