@@ -21,7 +21,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export async function readJsonBody(request: Request, limitBytes: number = LIMITS.bodyBytes): Promise<Result<Body, FleetError>> {
   const declared = request.headers.get('content-length');
   if (declared !== null && Number(declared) > limitBytes) {
-    if (limitBytes > LIMITS.bodyBytes && Number(declared) <= 2 * limitBytes) await drop(request.body);
+    if (Number(declared) <= 2 * limitBytes) await drop(request.body);
     return err(tooLarge(limitBytes));
   }
   if (request.body === null || declared === '0') return ok(EMPTY);
@@ -107,7 +107,7 @@ function nonFinitePath(text: string, root: unknown): string | null {
 
 /**
  * Reads a body and keeps nothing of it. A client that is still writing when the answer comes sees a broken connection instead
- * of the answer. A megabyte fits into what lies between; where bodies may be larger, one a little too large is let finish.
+ * of the answer; a body that is only a little too large is let finish.
  */
 async function drop(body: ReadableStream<Uint8Array> | null): Promise<void> {
   if (body === null) return;
