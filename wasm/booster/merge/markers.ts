@@ -24,6 +24,7 @@ const ABOUT_CODE =
 
 /** Whether a comment is made of such words, but for one that may be a name. */
 function isAboutCode(body: string): boolean {
+  if (/\b(?:TODO|FIXME|XXX|HACK|NOTE)\b/.test(body)) return false;
   const words = body.toLowerCase().match(/[\p{L}\p{N}_$]+/gu) ?? [];
   return (
     ABOUT_CODE.test(body) &&
