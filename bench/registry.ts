@@ -28,7 +28,7 @@ export async function run(): Promise<void> {
 
 async function measure(where: string, parent: string): Promise<readonly Table[]> {
   const stateDir = mkdtempSync(join(parent, 'fleet-bench-'));
-  const fleet = await startLocalFleet({ port: 0, stateDir, quiet: true });
+  const fleet = await startLocalFleet({ port: 0, stateDir, quiet: true, boosters: 0 });
   const admin = new Client(fleet.url, fleet.adminToken, 16);
   const one = new Client(fleet.url, fleet.adminToken, 1);
   try {

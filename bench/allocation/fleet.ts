@@ -17,7 +17,7 @@ export async function startBenchFleet(
   const stateDir = mkdtempSync(join(parent, 'bench-fleet-'));
   const removeState = (): void => rmSync(stateDir, { recursive: true, force: true });
   try {
-    const fleet = await startLocalFleet({ port: 0, stateDir, quiet: true });
+    const fleet = await startLocalFleet({ port: 0, stateDir, quiet: true, boosters: 0 });
     await fill(fleet, pools);
     return {
       fleet,

@@ -113,6 +113,7 @@ export function judge(entries: readonly Entry[]): { readonly violations: readonl
 async function record(options: ChaosOptions, stateDir: string, recorder: Recorder): Promise<number> {
   const { say, regions } = options;
   const fleet = await startLocalFleet({
+    boosters: 0,
     stateDir,
     regions,
     quiet: true,

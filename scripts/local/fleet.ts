@@ -22,6 +22,8 @@ export interface LocalFleetOptions {
   readonly vars?: Readonly<Record<string, string>>;
   /** Keeps the Workers' log lines, and word of restarts, off stderr. */
   readonly quiet?: boolean;
+  /** Booster Workers; default three. Each compiles its grammars at every start, which takes about a second. */
+  readonly boosters?: number;
   /** For the bundler: a test that checks the tests plants a mistake with one. */
   readonly plugins?: readonly Plugin[];
   /** Deaths of the runtime within a minute that are mended; a test that kills it on purpose may allow more. Default: 5. */
@@ -100,6 +102,7 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
         memoryKeys: (region) => openMemoryKeys(state, region),
         vars: options.vars ?? {},
         plugins: options.plugins,
+        boosters: options.boosters,
       }),
       loadMiniflare(),
       openAdminToken(state, keys),

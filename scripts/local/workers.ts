@@ -22,6 +22,8 @@ export interface LocalSettings {
   readonly memoryKeys: (region: RegionId) => string;
   /** Variables with other values than in `wrangler.toml`; each Worker gets those that it declares there. */
   readonly vars: Readonly<Record<string, string>>;
+  /** Booster Workers that the regions share; default `BOOSTERS`. With none, booster work is refused as unavailable. */
+  readonly boosters?: number | undefined;
   /** For the bundler. */
   readonly plugins?: readonly Plugin[] | undefined;
 }
@@ -42,7 +44,11 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
 
   const booster = environment('booster');
 
-  const entries = [...new Set([router, booster, ...regions.map(({ region }) => region)].map((entry) => entry.main))];
+  const entries = [
+    ...new Set(
+      [router, ...(settings.boosters === 0 ? [] : [booster]), ...regions.map(({ region }) => region)].map((entry) => entry.main),
+    ),
+  ];
   const bundles = await bundleWorkers(entries, settings.plugins);
   const modulesOf = new Map(entries.map((entry, index) => [entry, bundles[index]]));
 
@@ -67,7 +73,9 @@ export async function localWorkers(settings: LocalSettings): Promise<V4WorkerOpt
     ),
   });
 
-  const boosterNames = Array.from({ length: BOOSTERS }, (_, i) => (i === 0 ? booster.name : `${booster.name}-${i + 1}`));
+  const boosterNames = Array.from({ length: settings.boosters ?? BOOSTERS }, (_, i) =>
+    i === 0 ? booster.name : `${booster.name}-${i + 1}`,
+  );
   const present = new Set(regions.map(({ region }) => region.name));
   return [
     {

@@ -14,7 +14,7 @@ let fleet: LocalFleet;
 const stateDir = mkdtempSync(join('/dev/shm', 'fleet-crash-'));
 
 beforeAll(async () => {
-  fleet = await startLocalFleet({ stateDir, quiet: true, regions: [REGION] });
+  fleet = await startLocalFleet({ stateDir, quiet: true, regions: [REGION], boosters: 0 });
 });
 afterAll(async () => {
   await fleet.stop();

@@ -27,7 +27,7 @@ beforeAll(async () => {
   writeFileSync(path.join(sources, 'data.json'), '{"a": 1}');
   writeFileSync(path.join(sources, 'main.go'), 'func main() {}\n');
   writeFileSync(path.join(sources, 'notes.txt'), 'no source');
-  fleet = await startLocalFleet({ stateDir: path.join(base, 'state'), quiet: true });
+  fleet = await startLocalFleet({ stateDir: path.join(base, 'state'), quiet: true, boosters: 0 });
 });
 
 afterAll(async () => {

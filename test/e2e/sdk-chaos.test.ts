@@ -12,7 +12,7 @@ let local: LocalFleet;
 let fleet: FleetManager;
 
 beforeAll(async () => {
-  local = await startLocalFleet({ stateDir, quiet: true, regions: REGIONS });
+  local = await startLocalFleet({ stateDir, quiet: true, regions: REGIONS, boosters: 0 });
   fleet = new FleetManager({ endpoint: local.url, token: local.adminToken, retries: 8 });
 });
 afterAll(async () => {

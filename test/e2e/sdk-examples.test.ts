@@ -11,7 +11,7 @@ let local: LocalFleet;
 let fleet: FleetManager;
 
 beforeAll(async () => {
-  local = await startLocalFleet({ stateDir, quiet: true, regions: ['eu-west-1'] });
+  local = await startLocalFleet({ stateDir, quiet: true, regions: ['eu-west-1'], boosters: 0 });
   fleet = new FleetManager({ endpoint: local.url, token: local.adminToken });
 });
 afterAll(async () => {

@@ -26,7 +26,7 @@ let fleet: FleetManager;
 const agents: RunningAgent[] = [];
 
 beforeAll(async () => {
-  local = await startLocalFleet({ stateDir, quiet: true, regions: [REGION, 'us-east-1'] });
+  local = await startLocalFleet({ stateDir, quiet: true, regions: [REGION, 'us-east-1'], boosters: 0 });
   fleet = new FleetManager({ endpoint: local.url, token: local.adminToken, region: REGION });
   await fleet.initialize();
 });
