@@ -22,6 +22,7 @@ const MUTATIONS: readonly ((lines: string[], language: LanguageId, random: Seede
     const at = pick(lines, random, isStatement);
     if (at < 0) return null;
     const words = [...(lines[at] ?? '').matchAll(/[A-Za-z_]\w{2,}|\d+/g)];
+    if (words.length === 0) return null;
     const word = random.pick(words);
     const text = lines[at] ?? '';
     const changed = `${text.slice(0, word.index)}${word[0]}${/^\d/.test(word[0]) ? random.int(0, 9) : random.pick(['X', '2', 'Next', 'Ω'])}${text.slice(word.index + word[0].length)}`;

@@ -45,7 +45,7 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
     const detected = style ?? detectStyle(texts, language);
     style = detected;
     return engine.session((session): ApplyResult => {
-      const context = new Context(session, language, original);
+      const context = new Context(session, language, original, !edit.endsWith('\n'));
       if (request.style === undefined) style = settle(context, detected, texts);
       if (LANGUAGES[language].apply === 'text' && (style === 'lazy' || style === 'snippet')) {
         throw new Refusal('unsupported', `${style} edits of ${language} are not proved`);
@@ -85,6 +85,8 @@ function isCutOff({ lines, prepared }: Context, edit: string): boolean {
   if (last === '') return false;
   if (/\s$/.test(last)) return true;
   const start = last.trim();
+  // A name alone does nothing; the keywords that do are lines of nearly every file.
+  if (/^[A-Za-z_]\w*$/.test(start) && !/^(?:pass|return|break|continue|raise|yield|end)$/.test(start)) return true;
   const goesOn = (text: string): boolean => text.trim().length > start.length && text.trim().startsWith(start);
   return (
     (!prepared.ids.has(last.trimEnd()) && lines.texts.some(goesOn)) ||

@@ -58,9 +58,12 @@ export class Context {
   readonly parsed: Parsed;
   readonly lines: Lines;
   readonly prepared: Prepared;
+  /** The edit's last line has no end: it may have been cut off within it. */
+  readonly openEnd: boolean;
   #declarations: Declaration[] | null = null;
 
-  constructor(session: Session, language: LanguageId, source: string) {
+  constructor(session: Session, language: LanguageId, source: string, openEnd: boolean) {
+    this.openEnd = openEnd;
     this.session = session;
     this.language = language;
     this.source = source;

@@ -56,7 +56,8 @@ function byDefinitions(context: Context, texts: readonly string[]): Outcome['pro
   // No bracket shows where a definition ends: one that stops before its last old lines may have been cut off.
   if (context.language === 'python' && lastChosen !== undefined) {
     const body = context.source.slice(lastChosen.start, lastChosen.end).split('\n');
-    if (stopsShort(body, texts.slice(definitions.at(-1)?.head ?? 0))) {
+    const own = texts.slice(definitions.at(-1)?.head ?? 0);
+    if (stopsShort(body, own) || (context.openEnd && stopsShort(body, own.slice(0, -1)))) {
       throw new Refusal('ambiguous', `${lastChosen.name} stops before its end: are the last lines to go?`);
     }
   }
