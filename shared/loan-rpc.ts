@@ -1,6 +1,6 @@
 /**
  * What the shards of one pool say to each other. A task stays at its home shard; a sibling lends it one of its agents for one
- * attempt (docs/decisions/007-agents-on-loan.md). Types only.
+ * attempt (docs/decisions/012-agents-on-loan.md). Types only.
  */
 import type { Home } from './ids.ts';
 import type { Caller, PoolReply, PoolRequest } from './rpc.ts';
