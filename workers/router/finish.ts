@@ -1,5 +1,5 @@
 import { problemResponse } from '../lib/problem.ts';
-import { corsHeaders, mayReadFrom, SECURITY_HEADERS } from './headers.ts';
+import { corsHeaders, mayReadFrom, SECURITY_HEADERS, TRANSPORT_SECURITY } from './headers.ts';
 import type { ErrorWriter } from './endpoint.ts';
 import type { RouterConfig } from './env.ts';
 import type { Outcome } from './reply.ts';
@@ -20,6 +20,7 @@ export function commonHeaders({ request, requestId, config }: Facts): Record<str
   const origin = request.headers.get('origin');
   return {
     ...SECURITY_HEADERS,
+    ...(request.url.startsWith('https:') ? TRANSPORT_SECURITY : {}),
     'x-request-id': requestId,
     ...(mayReadFrom(config, origin) ? corsHeaders(origin) : {}),
   };
