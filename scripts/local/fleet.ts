@@ -114,7 +114,6 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
         host: '127.0.0.1',
         port: 0,
         cf: false,
-        ...(process.env.INSPECT ? { inspectorPort: Number(process.env.INSPECT) } : {}),
         resourcePersistencePath: state.storage,
         unsafeRuntimeEnv: { ...launcherEnvironment(state.workerdPid) },
         log: new miniflare.Log(miniflare.LogLevel.NONE),
