@@ -9,10 +9,12 @@ import { FLOOR, FLOOR_POST, ours, PING, type Ours } from './allocation/ours.ts';
 import { POOL } from './allocation/agents.ts';
 import { BULLMQ, FASTIFY, startPeers, type Peer } from './allocation/theirs.ts';
 import { paced } from './lib/load.ts';
+import { settled } from './lib/cpu.ts';
 import { report, show, type Table } from './lib/report.ts';
 import { median, percentile, round } from './lib/stats.ts';
 
 const PACED_PER_SECOND = 200;
+const PACED_SECONDS = 16;
 const PACED_CONNECTIONS = 16;
 
 interface Options {
@@ -63,10 +65,14 @@ async function measure(where: string, parent: string, options: Options): Promise
   const mine = ours(fleet);
   try {
     if (options.onlySizes) return [await sizesTable(where, mine, options)];
+    // Before the peers, whose background work would be in it, and before anything has been driven to its limit.
+    const pacedMs = await pacedSamples(() => mine.pair(PACED_CONNECTIONS, POOL));
+    const pacedFloorMs = await pacedSamples(() => mine.floor(PACED_CONNECTIONS));
     peers.push(...(await startPeers(parent)));
     const contenders = [...mine.contenders, ...peers.flatMap((peer) => peer.contender ?? [])];
     const rounds = await compare(contenders, options);
-    const pacedMs = await pacedSamples(mine);
+    await settled();
+    const pacedAfterMs = await pacedSamples(() => mine.pair(PACED_CONNECTIONS, POOL));
     const fsyncMs = fsyncSamplesMs(parent);
     const gates = gatesOf(rounds, { pacedP99: percentile(pacedMs, 99), fsyncP50: median(fsyncMs) }, where);
     return [
@@ -75,7 +81,7 @@ async function measure(where: string, parent: string, options: Options): Promise
         title: `What is asked, state on ${where}`,
         columns: ['figure', 'measured', 'asked', ''],
         rows: gateRows(gates),
-        note: `Paced at ${PACED_PER_SECOND} pairs/s: allocate p50 ${round(median(pacedMs))} ms, p99 ${round(percentile(pacedMs, 99))} ms. One append with fsync: p50 ${round(median(fsyncMs))} ms, p99 ${round(percentile(fsyncMs, 99))} ms.`,
+        note: `Paced at ${PACED_PER_SECOND} pairs/s: allocate p50 ${round(median(pacedMs))} ms, p99 ${round(percentile(pacedMs, 99))} ms (the floor: ${round(median(pacedFloorMs))} and ${round(percentile(pacedFloorMs, 99))} ms; the allocate after all of the above: ${round(median(pacedAfterMs))} and ${round(percentile(pacedAfterMs, 99))} ms). One append with fsync: p50 ${round(median(fsyncMs))} ms, p99 ${round(percentile(fsyncMs, 99))} ms.`,
       },
       await sizesTable(where, mine, options),
     ];
@@ -117,11 +123,11 @@ function figuresTable(where: string, rounds: Rounds, contenders: readonly Conten
   };
 }
 
-async function pacedSamples(mine: Ours): Promise<readonly number[]> {
+async function pacedSamples(op: () => Promise<number>): Promise<readonly number[]> {
   const samples: number[] = [];
   const from = performance.now();
-  await paced(PACED_PER_SECOND, 6, async () => {
-    const ms = await mine.pair(PACED_CONNECTIONS, POOL);
+  await paced(PACED_PER_SECOND, PACED_SECONDS, async () => {
+    const ms = await op();
     if (performance.now() - from > 1_000) samples.push(ms);
   });
   return samples;

@@ -1,4 +1,4 @@
-import { cpuUsOf } from '../lib/cpu.ts';
+import { cpuUsOf, settled } from '../lib/cpu.ts';
 import { median, percentile } from '../lib/stats.ts';
 
 /** One way to allocate and release, driven the same way as all others. */
@@ -50,7 +50,8 @@ async function measure(contender: Contender, concurrency: number, seconds: numbe
 
 /**
  * Every contender at every concurrency, in rounds that each run all of them one after the other: what disturbs the machine
- * for a while disturbs them alike. Each round begins with another one, so that none always follows the same neighbour.
+ * for a while disturbs them alike. Each round begins with another one, so that none always follows the same neighbour, and
+ * each waits for what the one before left behind (a vacuum, a log being rewritten).
  */
 export async function compare(
   contenders: readonly Contender[],
@@ -63,6 +64,7 @@ export async function compare(
       const running = contenders.filter((c) => c.concurrency.includes(concurrency));
       for (let i = 0; i < running.length; i += 1) {
         const contender = running[(i + round) % running.length] as Contender;
+        await settled();
         const figures = await measure(contender, concurrency, options.seconds);
         const key = keyOf(contender.name, concurrency);
         results.set(key, [...(results.get(key) ?? []), figures]);

@@ -1,3 +1,4 @@
+import { cpus } from 'node:os';
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Ticks of `/proc/<pid>/stat` are hundredths of a second on every Linux that Node runs on. */
@@ -33,4 +34,28 @@ export function cpuUsOf(pids: readonly number[]): number {
     if (stat !== null && (wanted.has(pid) || wanted.has(stat.parent))) sum += stat.cpuUs;
   }
   return sum;
+}
+
+const SETTLED_WITHIN_MS = 3_000;
+const SETTLED_BELOW = 0.1;
+
+/** Resolves when the machine's processors do next to nothing, or after three seconds. */
+export async function settled(): Promise<void> {
+  const deadline = performance.now() + SETTLED_WITHIN_MS;
+  for (let before = machineTimes(); performance.now() < deadline;) {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const now = machineTimes();
+    if ((now.busyMs - before.busyMs) / (now.allMs - before.allMs) < SETTLED_BELOW) return;
+    before = now;
+  }
+}
+
+function machineTimes(): { readonly busyMs: number; readonly allMs: number } {
+  let [busyMs, allMs] = [0, 0];
+  for (const { times } of cpus()) {
+    const { user, nice, sys, irq, idle } = times;
+    busyMs += user + nice + sys + irq;
+    allMs += user + nice + sys + irq + idle;
+  }
+  return { busyMs, allMs };
 }

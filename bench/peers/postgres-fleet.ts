@@ -15,6 +15,9 @@ const ALLOCATE = `
 
 const RELEASE = `UPDATE agents SET status = 'idle', lease = NULL, expires_at = NULL, released_at = $3 WHERE lease = $1 AND fence = $2`;
 
+const CANNOT_CONNECT_NOW = '57P03';
+const READY_WITHIN_MS = 10_000;
+
 /** The usual queue in PostgreSQL: one row per agent, taken with SKIP LOCKED. */
 export class PostgresFleet {
   readonly #pool: pg.Pool;
@@ -28,6 +31,7 @@ export class PostgresFleet {
   async prepare(
     agents: readonly { readonly id: string; readonly pool: string; readonly capabilities: readonly string[] }[],
   ): Promise<void> {
+    await this.#untilReady();
     await this.#pool.query(SCHEMA);
     const rows = JSON.stringify(agents);
     await this.#pool.query(
@@ -36,6 +40,20 @@ export class PostgresFleet {
       [rows],
     );
     await this.#pool.query('ANALYZE agents');
+  }
+
+  /** The server listens before it takes queries. */
+  async #untilReady(): Promise<void> {
+    const deadlineAtMs = Date.now() + READY_WITHIN_MS;
+    for (;;) {
+      try {
+        await this.#pool.query('SELECT 1');
+        return;
+      } catch (error) {
+        if (!(error instanceof pg.DatabaseError) || error.code !== CANNOT_CONNECT_NOW || Date.now() > deadlineAtMs) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
 
   async allocate(
