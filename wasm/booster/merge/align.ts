@@ -14,8 +14,8 @@ export type EditItem =
       readonly text: string;
       /** A blank line that only sets off a marker: it may be left out. */
       readonly optional?: boolean;
-      /** Its line in the edit, from 0. */
-      readonly line?: number;
+      /** Its place among the items of the edit as it was written, from 0. */
+      readonly row?: number;
     }
   | {
       readonly kind: 'marker';
@@ -27,6 +27,8 @@ export type EditItem =
       readonly closable?: boolean;
       /** Width of the marker's own indent; lines left of it are unlikely to be meant. -1: says nothing. */
       readonly indent: number;
+      /** As it is written. */
+      readonly text?: string;
     };
 
 export interface Reading {
@@ -34,6 +36,9 @@ export interface Reading {
   /** Lines that are not blank behind the open edges, which no marker stands for. */
   readonly hiddenBefore: number;
   readonly hiddenAfter: number;
+  /** Lines that are not blank which go at an open edge: the edit ends, or begins, with new ones in their place. */
+  readonly cutBefore: number;
+  readonly cutAfter: number;
   /**
    * Stretches of `out` that are new and end, or begin, at a marker without a telling line of the original between: the edit
    * shows only their other side.
@@ -109,7 +114,7 @@ const SIMILAR_MIN = 0.5;
 /** From here on a changed line tells its place nearly as well as one that is the same. */
 const ALIKE_MIN = 0.7;
 
-const tokensOf = (text: string): string[] => text.match(/[\p{L}\p{N}_$]+|[^\s\p{L}\p{N}_$]/gu) ?? [];
+export const tokensOf = (text: string): string[] => text.match(/[\p{L}\p{N}_$]+|[^\s\p{L}\p{N}_$]/gu) ?? [];
 
 /** Share of tokens two lines have in common, 0 … 1. */
 export function similarity(a: readonly string[], b: readonly string[]): number {
@@ -170,6 +175,12 @@ const newRow = (length: number, kept: number): Row => ({
   path: new Int32Array(length * MODES * kept),
 });
 
+interface Step {
+  readonly op: number;
+  /** The item, or the line of the original for what is dropped or elided. */
+  readonly line: number;
+}
+
 /** Steps of all readings as one growing list of links; readings share their beginnings. */
 class Paths {
   #previous = new Int32Array(4_096);
@@ -191,8 +202,8 @@ class Paths {
   }
 
   /** The steps in order. */
-  trace(path: number): { op: number; line: number }[] {
-    const steps: { op: number; line: number }[] = [];
+  trace(path: number): Step[] {
+    const steps: Step[] = [];
     for (let at = path; at !== 0; at = this.#previous[at] ?? 0) {
       const step = this.#step[at] ?? 0;
       steps.push({ op: step & 7, line: step >> 3 });
@@ -389,7 +400,20 @@ export function align(
         }
       }
       for (let line = to; line < original.texts.length; line += 1) out.push(line);
-      return { cost, out, places, evidence, hiddenBefore, hiddenAfter, loose: looseOf(steps, items, places) };
+      const isCut = ({ op, line }: Step): boolean => op === DROP && original.weights[from + line] !== 'blank';
+      const firstKept = steps.findIndex(({ op }) => op !== DROP);
+      const lastKept = steps.findLastIndex(({ op }) => op !== DROP);
+      return {
+        cost,
+        out,
+        places,
+        evidence,
+        hiddenBefore,
+        hiddenAfter,
+        cutBefore: steps.slice(0, firstKept).filter(isCut).length,
+        cutAfter: steps.slice(lastKept + 1).filter(isCut).length,
+        loose: looseOf(steps, items, places),
+      };
     }),
   };
 }
@@ -401,14 +425,9 @@ export interface Loose {
   readonly side: 'before' | 'after';
 }
 
-function looseOf(
-  steps: readonly { readonly op: number; readonly line: number }[],
-  items: readonly EditItem[],
-  places: Int32Array,
-): Loose[] {
+function looseOf(steps: readonly Step[], items: readonly EditItem[], places: Int32Array): Loose[] {
   const found: Loose[] = [];
-  const telling = (step: { readonly op: number; readonly line: number } | undefined): boolean =>
-    step?.op === SHOW && weightOf(textOf(items[step.line])) === 'plain';
+  const telling = (step: Step | undefined): boolean => step?.op === SHOW && weightOf(textOf(items[step.line])) === 'plain';
   for (let start = 0; start < steps.length; start += 1) {
     if (steps[start]?.op !== NEW) continue;
     let end = start;

@@ -23,25 +23,25 @@ const EDGE_COST = 1.5;
 /** The lines of a lazy edit: what is shown, and where something is left out. */
 export function itemsOf(texts: readonly string[], language: LanguageId, isContent: (line: number) => boolean): EditItem[] {
   const items: EditItem[] = [];
-  const marker = (indent: number): void => {
+  const marker = (indent: number, text: string): void => {
     while (items.length > 0 && isBlankItem(items.at(-1)) && items.findLast((item) => !isBlankItem(item))?.kind === 'marker')
       items.pop();
-    if (items.at(-1)?.kind !== 'marker') items.push({ kind: 'marker', implicit: false, elisionCost: 0, indent });
+    if (items.at(-1)?.kind !== 'marker') items.push({ kind: 'marker', implicit: false, elisionCost: 0, indent, text });
   };
   for (const [line, text] of texts.entries()) {
-    if (isContent(line)) items.push({ kind: 'line', text, line });
-    else if (isMarkerLine(text, language)) marker(indentWidth(text));
+    if (isContent(line)) items.push({ kind: 'line', text });
+    else if (isMarkerLine(text, language)) marker(indentWidth(text), text);
     else {
       const inline = splitInlineMarker(text, language);
-      if (inline === null) items.push({ kind: 'line', text, line });
+      if (inline === null) items.push({ kind: 'line', text });
       else {
-        items.push({ kind: 'line', text: inline.before, line });
-        marker(-1);
+        items.push({ kind: 'line', text: inline.before });
+        marker(-1, '');
         if (inline.after !== '') items.push({ kind: 'line', text: indentOf(text) + inline.after });
       }
     }
   }
-  return items;
+  return items.map((item, row) => (item.kind === 'line' ? { ...item, row } : item));
 }
 
 const isBlankItem = (item: EditItem | undefined): boolean => item?.kind === 'line' && isBlank(item.text);

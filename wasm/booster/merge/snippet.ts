@@ -3,20 +3,12 @@ import type { Snapshot } from '../snapshot.ts';
 import { weightOf } from './align.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
+import { MEMBER_SHELLS } from './edit-tree.ts';
 import { atOriginalDepth, itemsOf, mergeLines, withEdges } from './lazy.ts';
 import { stopsShort } from './full.ts';
 import { type Outcome, onlyOne } from './outcome.ts';
 import { keepingEqual } from './places.ts';
 import { commonIndent, indentOf, isBlank, type OutLine, reindent } from './text.ts';
-
-/** What makes members parse that stand without their class. */
-const SHELLS: Partial<Readonly<Record<LanguageId, readonly [open: string, close: string]>>> = {
-  javascript: ['class BoosterShell {', '}'],
-  typescript: ['class BoosterShell {', '}'],
-  tsx: ['class BoosterShell {', '}'],
-  java: ['class BoosterShell {', '}'],
-  rust: ['impl BoosterShell {', '}'],
-};
 
 /** One definition of the edit, with the comments and attributes over it. Lines are those of the edit. */
 interface Definition {
@@ -107,7 +99,7 @@ function parseChunk(context: Context, texts: readonly string[], line: number): D
   const plain = reindent(texts, commonIndent(texts), '');
   const bare = context.parse(`${plain.join('\n')}\n`).snapshot;
   if (bare.errorCount === 0) return definitionsUnder(bare, 0, context.language, -line, false);
-  const shell = SHELLS[context.language];
+  const shell = MEMBER_SHELLS[context.language];
   if (shell === undefined) return null;
   const wrapped = context.parse(`${shell[0]}\n${plain.join('\n')}\n${shell[1]}\n`).snapshot;
   if (wrapped.errorCount > 0) return null;
