@@ -39,6 +39,8 @@ export interface Reading {
   /** Lines that are not blank which go at an open edge: the edit ends, or begins, with new ones in their place. */
   readonly cutBefore: number;
   readonly cutAfter: number;
+  /** The same as `cutAfter` if brackets alone, shown behind what goes, do not tell a place. */
+  readonly faintCutAfter: number;
   /**
    * Stretches of `out` that are new and end, or begin, at a marker without a telling line of the original between: the edit
    * shows only their other side.
@@ -400,9 +402,6 @@ export function align(
         }
       }
       for (let line = to; line < original.texts.length; line += 1) out.push(line);
-      const isCut = ({ op, line }: Step): boolean => op === DROP && original.weights[from + line] !== 'blank';
-      const firstKept = steps.findIndex(({ op }) => op !== DROP);
-      const lastKept = steps.findLastIndex(({ op }) => op !== DROP);
       return {
         cost,
         out,
@@ -410,12 +409,27 @@ export function align(
         evidence,
         hiddenBefore,
         hiddenAfter,
-        cutBefore: steps.slice(0, firstKept).filter(isCut).length,
-        cutAfter: steps.slice(lastKept + 1).filter(isCut).length,
+        cutBefore: cutAt(steps, original, items, from, false),
+        cutAfter: cutAt(steps.toReversed(), original, items, from, false),
+        faintCutAfter: cutAt(steps.toReversed(), original, items, from, true),
         loose: looseOf(steps, items, places),
       };
     }),
   };
+}
+
+/** Lines that go before, seen from one end, any line of the original is shown. */
+function cutAt(steps: readonly Step[], original: Prepared, items: readonly EditItem[], from: number, pastFaint: boolean): number {
+  let cut = 0;
+  for (const [at, { op, line }] of steps.entries()) {
+    if (op === DROP) cut += original.weights[from + line] === 'blank' ? 0 : 1;
+    else if (op === SUBSTITUTE || (op === ELIDE && at > 0)) break;
+    else if (op === SHOW) {
+      const weight = weightOf(textOf(items[line]));
+      if (weight === 'plain' || (weight === 'faint' && !pastFaint)) break;
+    }
+  }
+  return cut;
 }
 
 /** See `Reading.loose`. Lines of the output, `from … to - 1`, and which side has no anchor. */
@@ -459,6 +473,8 @@ const textOf = (item: EditItem | undefined): string => (item?.kind === 'line' ? 
  */
 function spaceOut(original: Prepared, out: OutLine[], block: readonly string[], next: number, markerAfter: boolean): boolean {
   if (block.filter((text) => !isBlank(text)).length < 2 || isBlank(block[0] ?? '') || isBlank(block.at(-1) ?? '')) return false;
+  // Statements in a row stand together with what they were put to; a definition has a body.
+  if (!block.some((text) => !isBlank(text) && indentWidth(text) > indentWidth(block[0] ?? ''))) return false;
   const blankBefore = original.weights[next - 1] === 'blank';
   const blankAfter = original.weights[next] === 'blank';
   const edge = next <= 0 || next >= original.texts.length;

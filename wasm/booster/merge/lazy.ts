@@ -53,7 +53,7 @@ function setsOffMarkers(items: readonly EditItem[]): boolean {
   const sides = items
     .flatMap((item, at) => (item.kind === 'marker' ? [items[at - 1], items[at + 1]] : []))
     .filter((item) => item !== undefined);
-  return sides.length > 2 && sides.every(isBlankItem);
+  return sides.length > 1 && sides.every(isBlankItem);
 }
 
 /** The items with open edges, and with the blank lines that only set off markers made optional. */

@@ -96,3 +96,13 @@ export function countUnreachable(snapshot: Snapshot): number {
 }
 
 const endTypes = new WeakMap<object, readonly boolean[]>();
+
+/** Python blocks without a statement: an error, though the grammar takes them. */
+export function countEmptyBlocks(snapshot: Snapshot): number {
+  let count = 0;
+  for (let node = 0; node < snapshot.count; node += 1) {
+    if (snapshot.type(node) !== 'block') continue;
+    if (snapshot.namedChildren(node).every((child) => snapshot.type(child).includes('comment'))) count += 1;
+  }
+  return count;
+}

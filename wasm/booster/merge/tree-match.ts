@@ -26,18 +26,39 @@ export class Side {
   /** Children without separators and white space, those of transparent groups among them. */
   kids(node: number): number[] {
     const { snapshot } = this;
-    return snapshot.children(node).flatMap((child) => {
+    const children = snapshot.children(node);
+    // Python's grammar puts the comments that a block begins with before it.
+    const own = snapshot.type(node) === 'block' ? this.#commentsBefore(node) : [];
+    return [...own, ...children].flatMap((child, at, all) => {
       if (TRANSPARENT.test(snapshot.type(child))) return this.kids(child);
+      if (this.isComment(child) && at >= own.length && this.#beginsBlock(all, at)) return [];
       const text = snapshot.end(child) - snapshot.start(child) < 3 || isText(snapshot, child) ? snapshot.text(child).trim() : 'x';
       return SEPARATOR.test(text) ? [] : [child];
     });
   }
 
+  #commentsBefore(block: number): number[] {
+    const siblings = this.snapshot.children(this.snapshot.parent(block));
+    const end = siblings.indexOf(block);
+    let start = end;
+    while (start > 0 && this.isComment(siblings[start - 1] ?? 0)) start -= 1;
+    return siblings.slice(start, end);
+  }
+
+  #beginsBlock(siblings: readonly number[], at: number): boolean {
+    const next = siblings.slice(at + 1).find((sibling) => !this.isComment(sibling));
+    return next !== undefined && this.snapshot.type(next) === 'block';
+  }
+
   /** The node whose kid a node is. */
   container(node: number): number {
-    let parent = this.snapshot.parent(node);
-    while (parent >= 0 && TRANSPARENT.test(this.snapshot.type(parent))) parent = this.snapshot.parent(parent);
-    return parent;
+    const { snapshot } = this;
+    let parent = snapshot.parent(node);
+    while (parent >= 0 && TRANSPARENT.test(snapshot.type(parent))) parent = snapshot.parent(parent);
+    if (parent < 0 || !this.isComment(node)) return parent;
+    const siblings = snapshot.children(parent);
+    const next = siblings.slice(siblings.indexOf(node) + 1).find((sibling) => !this.isComment(sibling));
+    return next !== undefined && snapshot.type(next) === 'block' ? next : parent;
   }
 
   /** The key of a declaration that comes and goes with the node. */

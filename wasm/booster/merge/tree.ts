@@ -41,8 +41,6 @@ interface Edges {
   readonly after: boolean;
 }
 
-const CLOSED: Edges = { before: false, after: false };
-
 class TreeMerge {
   readonly #context: Context;
   readonly #tree: EditTree;
@@ -69,12 +67,10 @@ class TreeMerge {
     const container = this.#locate(kids);
     if (container < 0) return null;
     const theirs = this.#original.kids(container);
-    // What opens and closes a block is none of a list that was shown without it.
-    const inner = theirs.filter((node) => snapshot.isNamed(node));
-    const [first, last] = [inner[0], inner.at(-1)];
-    if (first === undefined || last === undefined) return null;
+    const [first, last] = [theirs[0], theirs.at(-1)];
+    if (first === undefined || last === undefined || !this.#canHold(container, kids)) return null;
     try {
-      const merged = this.#list(kids, inner, { before: true, after: true });
+      const merged = this.#list(kids, theirs, { before: true, after: true });
       const source = this.#context.source;
       const text = source.slice(0, this.#start(first)) + merged + source.slice(snapshot.end(last));
       return readsLike(text, this.#context.language);
@@ -82,6 +78,14 @@ class TreeMerge {
       if (error instanceof Unsure) return null;
       throw error;
     }
+  }
+
+  /** Whether the edit's outermost nodes are such as stand there: `key: value,` alone reads as a statement with a label. */
+  #canHold(container: number, kids: readonly number[]): boolean {
+    const { snapshot } = this.#original;
+    if (isStatementList(snapshot, container)) return true;
+    const types = new Set(this.#original.kids(container).map((kid) => snapshot.types[kid]));
+    return kids.every((kid) => this.#tree.markers.has(kid) || types.has(this.#edit.snapshot.types[kid] ?? 0));
   }
 
   /** Where a node's line begins, if it begins its line. */
@@ -141,6 +145,7 @@ class TreeMerge {
   #list(kids: readonly number[], theirs: readonly number[], edges: Edges): string {
     const edit = this.#edit;
     this.#checkDepth(kids);
+    if (kids.some((kid) => this.#tree.markers.has(kid)) && !isList(edit, kids)) throw new Unsure();
     const ours = this.#withMarkers(kids, edges);
     const match = matchKids(edit, this.#original, ours, theirs, (node) => this.#isOpen(node));
     if (match === null) throw new Unsure();
@@ -217,19 +222,7 @@ class TreeMerge {
       return this.#text(node);
     }
     if (other < 0 || snapshot.types[node] !== this.#original.snapshot.types[other]) throw new Unsure();
-    const isBlock = isUnclosed(snapshot, node);
-    const kids = this.#edit.kids(node);
-    if (isBlock || !reaches) {
-      return this.#list(kids, this.#original.kids(other), isBlock && reaches ? { before: false, after: true } : CLOSED);
-    }
-    return this.#reaching(kids, this.#original.kids(other));
-  }
-
-  /** A Python statement whose last block goes on where the edit leaves it. */
-  #reaching(kids: readonly number[], theirs: readonly number[]): string {
-    const match = matchKids(this.#edit, this.#original, kids, theirs, (node) => this.#isOpen(node) || node === kids.at(-1));
-    if (match === null) throw new Unsure();
-    return kids.map((kid, at) => this.#shown(kid, theirs[match[at] ?? -1] ?? -1, at === kids.length - 1)).join('');
+    return this.#list(this.#edit.kids(node), this.#original.kids(other), { before: false, after: reaches });
   }
 
   /** An `if` without the `else` of the old one, and a marker behind it: does the marker stand for the rest of it? */
@@ -319,6 +312,22 @@ const CASE =
   /^(?:switch_case|switch_default|expression_case|default_case|type_case|communication_case|switch_block_statement_group)$/;
 
 const isCase = (snapshot: Snapshot, node: number): boolean => CASE.test(snapshot.type(node));
+
+const isStatementList = (snapshot: Snapshot, node: number): boolean =>
+  /^(?:program|module|source_file|block|statement_block|constructor_body)$/.test(snapshot.type(node)) || isCase(snapshot, node);
+
+/** Whether nodes are children of a list, so that some may be left out: a chain of calls nests, and is none. */
+function isList(side: Side, kids: readonly number[]): boolean {
+  const { snapshot } = side;
+  const [first] = kids;
+  if (first === undefined) return false;
+  const container = side.container(first);
+  return (
+    isStatementList(snapshot, container) ||
+    snapshot.type(first) === 'jsx_opening_element' ||
+    /^[[({<]$/.test(snapshot.source[snapshot.start(first)] ?? '')
+  );
+}
 
 /** A list of statements that no bracket ends. */
 const isUnclosed = (snapshot: Snapshot, node: number): boolean => snapshot.type(node) === 'block' || isCase(snapshot, node);
