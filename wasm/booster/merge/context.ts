@@ -1,7 +1,7 @@
 import type { Parsed, ParseRefusal, Session, Splice } from '../engine.ts';
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { type Prepared, prepare } from './align.ts';
+import { type Prepared, prepare } from './align-lines.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { compareDeclarations, countEmptyBlocks, countMarkers, countUnreachable, isWhole } from './proofs.ts';
 import { applySplices, type Lines, type OutLine, splitLines, toSplices } from './text.ts';

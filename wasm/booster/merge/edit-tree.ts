@@ -1,6 +1,6 @@
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import type { EditItem } from './align.ts';
+import type { EditItem } from './edit-items.ts';
 import type { Context } from './context.ts';
 import { commonIndent, indentOf, isBlank, reindent } from './text.ts';
 

@@ -1,4 +1,5 @@
-import type { EditItem, Reading } from './align.ts';
+import type { Reading } from './align-readings.ts';
+import type { EditItem } from './edit-items.ts';
 import { type Context, type Failure, isFailure, type Proved, Refusal, unchanged } from './context.ts';
 import { declarationsOf } from './declarations.ts';
 import { editTreeOf } from './edit-tree.ts';

@@ -1,5 +1,8 @@
 import type { LanguageId } from '../languages.ts';
-import { align, type EditItem, type Prepared, type Reading, weightOf } from './align.ts';
+import { align } from './align.ts';
+import { type Prepared, weightOf } from './align-lines.ts';
+import type { Reading } from './align-readings.ts';
+import type { EditItem } from './edit-items.ts';
 import { isMarkerLine, splitInlineMarker } from './markers.ts';
 import { commonIndent, indentOf, indentWidth, isBlank, reindent } from './text.ts';
 

@@ -1,6 +1,6 @@
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { similarity, tokensOf, weightOf } from './align.ts';
+import { similarity, tokensOf, weightOf } from './align-lines.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { MEMBER_SHELLS } from './edit-tree.ts';

@@ -1,5 +1,6 @@
 import type { Snapshot } from '../snapshot.ts';
-import type { EditItem, Reading } from './align.ts';
+import type { Reading } from './align-readings.ts';
+import type { EditItem } from './edit-items.ts';
 import type { Context } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import type { EditTree } from './edit-tree.ts';
