@@ -54,6 +54,8 @@ const LEDGER = text(
   '        self.closed = True',
 );
 
+const ONE = text('import os', '', 'def one(a):', '    x = a', '    return x', '', 'print(one(1))');
+
 describe('the merger on the syntax tree', { timeout: 60_000 }, () => {
   test.each<[what: string, language: LanguageId, original: string, edit: string, wanted: string]>([
     [
@@ -143,9 +145,13 @@ describe('the merger on the syntax tree', { timeout: 60_000 }, () => {
   });
 
   test('B42: new lines at an unmarked end do not take the place of what stands there', () => {
-    const original = text('import os', '', 'def one(a):', '    x = a', '    return x', '', 'print(one(1))');
+    const edit = text('# ... existing code ...', 'def one(a):', '    x = a', '    y = other(3, 4)');
+    expect(apply(engine, { original: ONE, edit, language: 'python' })).toMatchObject({ ok: false, reason: 'ambiguous' });
+  });
+
+  test('B20: a Python statement deeper than its neighbours is an error, though the grammar takes it', () => {
     const edit = text('# ... existing code ...', 'def one(a):', '# ... existing code ...', '    y = other(3, 4)');
-    expect(apply(engine, { original, edit, language: 'python' }).ok).toBe(false);
+    expect(apply(engine, { original: ONE, edit, language: 'python' }).ok).toBe(false);
   });
 
   test('B44: a Python definition that ends with something else than the old one is refused', () => {

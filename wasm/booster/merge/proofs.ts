@@ -97,12 +97,22 @@ export function countUnreachable(snapshot: Snapshot): number {
 
 const endTypes = new WeakMap<object, readonly boolean[]>();
 
-/** Python blocks without a statement: an error, though the grammar takes them. */
-export function countEmptyBlocks(snapshot: Snapshot): number {
+/** What Python takes for an error and the grammar does not: a block without a statement, a statement deeper than its neighbours. */
+export function countBlockFaults(snapshot: Snapshot): number {
   let count = 0;
   for (let node = 0; node < snapshot.count; node += 1) {
-    if (snapshot.type(node) !== 'block') continue;
-    if (snapshot.namedChildren(node).every((child) => snapshot.type(child).includes('comment'))) count += 1;
+    const type = snapshot.type(node);
+    if (type !== 'block' && type !== 'module') continue;
+    const statements = snapshot.namedChildren(node).filter((child) => !snapshot.type(child).includes('comment'));
+    if (statements.length === 0 && type === 'block') count += 1;
+    let depth: string | null = null;
+    for (const statement of statements) {
+      const start = snapshot.start(statement);
+      const before = snapshot.source.slice(snapshot.source.lastIndexOf('\n', start - 1) + 1, start);
+      if (before.trim() !== '') continue;
+      depth ??= before;
+      if (before !== depth) count += 1;
+    }
   }
   return count;
 }

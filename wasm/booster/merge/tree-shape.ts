@@ -32,8 +32,7 @@ export function isList(side: Side, kids: readonly number[]): boolean {
 }
 
 /** A list of statements that no bracket ends. */
-const isUnclosed = (snapshot: Snapshot, node: number): boolean =>
-  snapshot.type(node) === 'block' || isCase(snapshot, node);
+const isUnclosed = (snapshot: Snapshot, node: number): boolean => snapshot.type(node) === 'block' || isCase(snapshot, node);
 
 /** Whether a statement ends with such a list. */
 export function endsWithBlock(snapshot: Snapshot, node: number): boolean {
