@@ -1,7 +1,9 @@
 import type { Engine } from '../../../wasm/booster/engine.ts';
 import type { LanguageId } from '../../../wasm/booster/languages.ts';
 import { apply } from '../../../wasm/booster/merge/apply.ts';
+import { declarationsOf } from '../../../wasm/booster/merge/declarations.ts';
 import { embeds, itemsOf } from '../../../wasm/booster/merge/lazy.ts';
+import { compareDeclarations } from '../../../wasm/booster/merge/proofs.ts';
 import { applySplices } from '../../../wasm/booster/merge/text.ts';
 import type { EditStyle } from '../../../wasm/booster/merge/types.ts';
 import type { Seeded } from '../seeded.ts';
@@ -54,6 +56,15 @@ const parses = (engine: Engine, language: LanguageId, text: string): boolean =>
     return typeof parsed !== 'string' && parsed.snapshot.errorCount === 0;
   });
 
+/** Whether a text declares something twice that the other declares once: a copy whose name did not change is no commit. */
+const declaresTwice = (engine: Engine, language: LanguageId, before: string, after: string): boolean =>
+  engine.session((session) => {
+    const [old, fresh] = [session.parse(language, before), session.parse(language, after)];
+    if (typeof old === 'string' || typeof fresh === 'string') return true;
+    const { duplicated } = compareDeclarations(declarationsOf(old.snapshot, language), declarationsOf(fresh.snapshot, language));
+    return duplicated.length > 0;
+  });
+
 const joined = (lines: readonly string[]): string => `${lines.join('\n')}\n`;
 
 /** One edit: a commit made up on a source, rendered in a style, with one thing made hard; and what `apply` did with it. */
@@ -72,6 +83,7 @@ export function tryOne(engine: Engine, sources: readonly Source[], random: Seede
     before = before.map((line) => line.replace(/(["'])(?=\w)/, (quote) => (random.chance(0.2) ? `${quote}é😀` : quote)));
   const after = mutate(before, language, random);
   if (after === null || !parses(engine, language, joined(after)) || !parses(engine, language, joined(before))) return null;
+  if (declaresTwice(engine, language, joined(before), joined(after))) return null;
   const changes = changesOf(before, after);
   if (changes === null || changes.length === 0) return null;
 

@@ -1,9 +1,9 @@
 import type { Parsed, ParseRefusal, Session, Splice } from '../engine.ts';
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { type Prepared, prepare } from './align.ts';
+import { type Prepared, prepare } from './align-lines.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
-import { compareDeclarations, countMarkers, countUnreachable, isWhole } from './proofs.ts';
+import { compareDeclarations, countBlockFaults, countMarkers, countUnreachable, isWhole } from './proofs.ts';
 import { applySplices, type Lines, type OutLine, splitLines, toSplices } from './text.ts';
 import type { Candidate, RefusalReason } from './types.ts';
 
@@ -96,6 +96,11 @@ export class Context {
       const error = after.errors()[0] ?? 0;
       return { reason: 'does_not_parse', detail: `the result has a syntax error in line ${lineAt(output, after.start(error))}` };
     }
+    if (this.language === 'python' && countBlockFaults(after) > countBlockFaults(before))
+      return {
+        reason: 'does_not_parse',
+        detail: 'a block would be without a statement, or a statement deeper than its neighbours',
+      };
     if (countMarkers(after) > countMarkers(before)) return { reason: 'proof_failed', detail: 'a marker is left in the result' };
     const { lost, gained, duplicated } = compareDeclarations(this.declarations, declarationsOf(after, this.language));
     if (duplicated.length > 0) return { reason: 'proof_failed', detail: `declared twice: ${duplicated.slice(0, 3).join(', ')}` };

@@ -1,4 +1,4 @@
-import { weightOf } from './align.ts';
+import { weightOf } from './align-lines.ts';
 import { type Context, isFailure, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
 import { isBlank, type OutLine } from './text.ts';

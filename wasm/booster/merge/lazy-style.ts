@@ -1,11 +1,14 @@
-import type { EditItem, Reading } from './align.ts';
-import { type Context, isFailure, type Proved, Refusal, unchanged } from './context.ts';
+import type { Reading } from './align-readings.ts';
+import type { EditItem } from './edit-items.ts';
+import { type Context, type Failure, isFailure, type Proved, Refusal, unchanged } from './context.ts';
 import { declarationsOf } from './declarations.ts';
-import { atOriginalDepth, embeds, hasMarker, itemsOf, mergeLines, withEdges } from './lazy.ts';
+import { editTreeOf } from './edit-tree.ts';
+import { atOriginalDepth, embeds, hasMarker, itemsOf, type LineMerge, mergeLines, withEdges } from './lazy.ts';
 import { isMarkerLine } from './markers.ts';
-import { onlyOne, type Outcome } from './outcome.ts';
+import { candidatesOf, onlyOne, type Outcome } from './outcome.ts';
 import { confirms, structureOf } from './structure.ts';
-import { isBlank, splitLines } from './text.ts';
+import { isBlank, type OutLine, splitLines } from './text.ts';
+import { readsLike, treeOpinion } from './tree.ts';
 
 /** Matched lines, by what they say, that a placement must rest on. */
 const EVIDENCE_MIN = 1;
@@ -21,33 +24,61 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   const edged = withEdges(items, context.prepared);
   const merge = mergeLines(context.prepared, edged);
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
-  if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
   if ((merge.readings[0]?.evidence ?? 0) < EVIDENCE_MIN)
     throw new Refusal('not_found', 'the edit shares too little with the original');
-  const tried = merge.readings.map((reading) => {
-    const unmarked = unmarkedEdge(reading, edged);
-    if (unmarked !== null) return { reason: 'ambiguous' as const, detail: unmarked };
-    const proved = context.proveLines(reading.out, 'shown');
-    if (isFailure(proved)) return proved;
-    // What the edit shows is there, in order: applied again, it finds itself.
-    if (!embeds(splitLines(proved.output).texts, edged))
-      return { reason: 'proof_failed' as const, detail: 'part of the edit is missing' };
-    const renamed = halfRenamed(context, reading, proved);
-    return renamed === null ? proved : { reason: 'ambiguous' as const, detail: renamed };
-  });
-  const structure = structureOf(context, texts);
+  const tree = editTreeOf(context, items);
+  const opinion = tree === null ? null : treeOpinion(context, tree);
+  if (opinion !== null)
+    return { proved: agreed(context, merge, opinion, (reading) => tryReading(context, edged, reading)), engine: 'tree+lines' };
+  if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
+  const tried = merge.readings.map((reading) => tryReading(context, edged, reading));
+  // Of several readings the one in which the edit's declarations stand where its tree has them.
+  const structure = tree === null ? null : structureOf(context, tree);
   const confirmed = tried.filter((each, at) => {
     const reading = merge.readings[at];
     if (structure === null || structure.spans.length === 0 || isFailure(each) || reading === undefined) return false;
     return confirms(context, structure, edged, reading, each.after);
   });
-  // Of several readings the one that the edit's own tree agrees with.
-  if (confirmed.length > 0) return { proved: onlyOne(context, confirmed), engine: 'tree+lines' };
-  return { proved: onlyOne(context, tried), engine: 'lines' };
+  return { proved: onlyOne(context, confirmed.length > 0 ? confirmed : tried), engine: 'lines' };
+}
+
+/** The one reading by lines that comes to what the tree came to. */
+function agreed(
+  context: Context,
+  { readings }: LineMerge,
+  opinion: string,
+  attempt: (reading: Reading) => Proved | Failure,
+): Proved {
+  const like = readings.filter(({ out }) => readsLike(textOf(context, out), context.language) === opinion);
+  if (like.length > 0) return onlyOne(context, like.map(attempt));
+  const best = readings[0] === undefined ? undefined : attempt(readings[0]);
+  if (best !== undefined && isFailure(best)) throw new Refusal(best.reason, best.detail);
+  throw new Refusal(
+    'ambiguous',
+    'its lines read differently from its syntax tree',
+    best === undefined ? [] : candidatesOf(context, [best]),
+  );
+}
+
+const textOf = ({ lines }: Context, out: readonly OutLine[]): string =>
+  out.map((line) => (typeof line === 'number' ? (lines.texts[line] ?? '') : line)).join('\n');
+
+function tryReading(context: Context, edged: readonly EditItem[], reading: Reading): Proved | Failure {
+  const unmarked = unmarkedEdge(reading, edged);
+  if (unmarked !== null) return { reason: 'ambiguous', detail: unmarked };
+  const proved = context.proveLines(reading.out, 'shown');
+  if (isFailure(proved)) return proved;
+  // What the edit shows is there, in order: applied again, it finds itself.
+  if (!embeds(splitLines(proved.output).texts, edged)) return { reason: 'proof_failed', detail: 'part of the edit is missing' };
+  const renamed = halfRenamed(context, reading, proved);
+  return renamed === null ? proved : { reason: 'ambiguous', detail: renamed };
 }
 
 /** Who marks the one end of a file, or begins where it begins, and does not mark the other, may mean that it ends there. */
 function unmarkedEdge(reading: Reading, edged: readonly EditItem[]): string | null {
+  // New lines at such an end say nothing of what follows them: an answer that was cut off ends with some.
+  if (reading.cutAfter > 0) return 'the end of the file would go, and nothing says so';
+  if (reading.cutBefore > 0) return 'the beginning of the file would go, and nothing says so';
   if (reading.hiddenAfter > 0 && reading.hiddenBefore === 0) {
     return 'the end of the file is neither shown nor marked, but its beginning is';
   }

@@ -1,5 +1,8 @@
 import type { LanguageId } from '../languages.ts';
-import { align, type EditItem, type Prepared, type Reading, weightOf } from './align.ts';
+import { align } from './align.ts';
+import { type Prepared, weightOf } from './align-lines.ts';
+import type { Reading } from './align-readings.ts';
+import type { EditItem } from './edit-items.ts';
 import { isMarkerLine, splitInlineMarker } from './markers.ts';
 import { commonIndent, indentOf, indentWidth, isBlank, reindent } from './text.ts';
 
@@ -23,25 +26,25 @@ const EDGE_COST = 1.5;
 /** The lines of a lazy edit: what is shown, and where something is left out. */
 export function itemsOf(texts: readonly string[], language: LanguageId, isContent: (line: number) => boolean): EditItem[] {
   const items: EditItem[] = [];
-  const marker = (indent: number): void => {
+  const marker = (indent: number, text: string): void => {
     while (items.length > 0 && isBlankItem(items.at(-1)) && items.findLast((item) => !isBlankItem(item))?.kind === 'marker')
       items.pop();
-    if (items.at(-1)?.kind !== 'marker') items.push({ kind: 'marker', implicit: false, elisionCost: 0, indent });
+    if (items.at(-1)?.kind !== 'marker') items.push({ kind: 'marker', implicit: false, elisionCost: 0, indent, text });
   };
   for (const [line, text] of texts.entries()) {
-    if (isContent(line)) items.push({ kind: 'line', text, line });
-    else if (isMarkerLine(text, language)) marker(indentWidth(text));
+    if (isContent(line)) items.push({ kind: 'line', text });
+    else if (isMarkerLine(text, language)) marker(indentWidth(text), text);
     else {
       const inline = splitInlineMarker(text, language);
-      if (inline === null) items.push({ kind: 'line', text, line });
+      if (inline === null) items.push({ kind: 'line', text });
       else {
-        items.push({ kind: 'line', text: inline.before, line });
-        marker(-1);
+        items.push({ kind: 'line', text: inline.before });
+        marker(-1, '');
         if (inline.after !== '') items.push({ kind: 'line', text: indentOf(text) + inline.after });
       }
     }
   }
-  return items;
+  return items.map((item, row) => (item.kind === 'line' ? { ...item, row } : item));
 }
 
 const isBlankItem = (item: EditItem | undefined): boolean => item?.kind === 'line' && isBlank(item.text);
@@ -53,7 +56,7 @@ function setsOffMarkers(items: readonly EditItem[]): boolean {
   const sides = items
     .flatMap((item, at) => (item.kind === 'marker' ? [items[at - 1], items[at + 1]] : []))
     .filter((item) => item !== undefined);
-  return sides.length > 2 && sides.every(isBlankItem);
+  return sides.length > 1 && sides.every(isBlankItem);
 }
 
 /** The items with open edges, and with the blank lines that only set off markers made optional. */

@@ -1,4 +1,4 @@
-import { weightOf } from './align.ts';
+import { weightOf } from './align-lines.ts';
 import { indentOf, isBlank, type OutLine } from './text.ts';
 
 /** Where a run of lines stands, and how much deeper the original's lines are there. */

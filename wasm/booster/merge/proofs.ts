@@ -96,3 +96,23 @@ export function countUnreachable(snapshot: Snapshot): number {
 }
 
 const endTypes = new WeakMap<object, readonly boolean[]>();
+
+/** What Python takes for an error and the grammar does not: a block without a statement, a statement deeper than its neighbours. */
+export function countBlockFaults(snapshot: Snapshot): number {
+  let count = 0;
+  for (let node = 0; node < snapshot.count; node += 1) {
+    const type = snapshot.type(node);
+    if (type !== 'block' && type !== 'module') continue;
+    const statements = snapshot.namedChildren(node).filter((child) => !snapshot.type(child).includes('comment'));
+    if (statements.length === 0 && type === 'block') count += 1;
+    let depth: string | null = null;
+    for (const statement of statements) {
+      const start = snapshot.start(statement);
+      const before = snapshot.source.slice(snapshot.source.lastIndexOf('\n', start - 1) + 1, start);
+      if (before.trim() !== '') continue;
+      depth ??= before;
+      if (before !== depth) count += 1;
+    }
+  }
+  return count;
+}

@@ -1,4 +1,4 @@
-import { weightOf } from './align.ts';
+import { weightOf } from './align-lines.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
 import { exactPlaces, isDone, keepingEqual, type Place, shifted, shiftedPlaces } from './places.ts';

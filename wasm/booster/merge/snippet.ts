@@ -1,22 +1,14 @@
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { weightOf } from './align.ts';
+import { similarity, tokensOf, weightOf } from './align-lines.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
+import { MEMBER_SHELLS } from './edit-tree.ts';
 import { atOriginalDepth, itemsOf, mergeLines, withEdges } from './lazy.ts';
 import { stopsShort } from './full.ts';
 import { type Outcome, onlyOne } from './outcome.ts';
 import { keepingEqual } from './places.ts';
 import { commonIndent, indentOf, isBlank, type OutLine, reindent } from './text.ts';
-
-/** What makes members parse that stand without their class. */
-const SHELLS: Partial<Readonly<Record<LanguageId, readonly [open: string, close: string]>>> = {
-  javascript: ['class BoosterShell {', '}'],
-  typescript: ['class BoosterShell {', '}'],
-  tsx: ['class BoosterShell {', '}'],
-  java: ['class BoosterShell {', '}'],
-  rust: ['impl BoosterShell {', '}'],
-};
 
 /** One definition of the edit, with the comments and attributes over it. Lines are those of the edit. */
 interface Definition {
@@ -57,7 +49,7 @@ function byDefinitions(context: Context, texts: readonly string[]): Outcome['pro
   if (context.language === 'python' && lastChosen !== undefined) {
     const body = context.source.slice(lastChosen.start, lastChosen.end).split('\n');
     const own = texts.slice(definitions.at(-1)?.head ?? 0);
-    if (stopsShort(body, own) || (context.openEnd && stopsShort(body, own.slice(0, -1)))) {
+    if (stopsShort(body, own) || (context.openEnd && stopsShort(body, own.slice(0, -1))) || endsElsewhere(body, own)) {
       throw new Refusal('ambiguous', `${lastChosen.name} stops before its end: are the last lines to go?`);
     }
   }
@@ -78,6 +70,21 @@ function byDefinitions(context: Context, texts: readonly string[]): Outcome['pro
   if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
   return proved;
 }
+
+/** Lines come in place of the last old ones that are fewer than those, or say something else: there may be more to come. */
+function endsElsewhere(before: readonly string[], after: readonly string[]): boolean {
+  const telling = (texts: readonly string[]): string[] =>
+    texts.map((text) => text.trim()).filter((text) => weightOf(text) === 'plain');
+  const [old, fresh] = [telling(before), telling(after)];
+  const rest = old.slice(old.findLastIndex((text) => fresh.includes(text)) + 1);
+  const added = fresh.slice(fresh.findLastIndex((text) => old.includes(text)) + 1);
+  const [last, end] = [rest.at(-1), added.at(-1)];
+  if (last === undefined || end === undefined) return false;
+  return similarity(tokensOf(last), tokensOf(end)) < ENDS_ALIKE_MIN && !/^(?:return|raise|yield)\b/.test(end);
+}
+
+/** The new version of a last line has this share of the old one's tokens, or leaves the function by itself. */
+const ENDS_ALIKE_MIN = 0.4;
 
 function parseDefinitions(context: Context, texts: readonly string[]): Definition[] | null {
   const whole = parseChunk(context, texts, 0);
@@ -107,7 +114,7 @@ function parseChunk(context: Context, texts: readonly string[], line: number): D
   const plain = reindent(texts, commonIndent(texts), '');
   const bare = context.parse(`${plain.join('\n')}\n`).snapshot;
   if (bare.errorCount === 0) return definitionsUnder(bare, 0, context.language, -line, false);
-  const shell = SHELLS[context.language];
+  const shell = MEMBER_SHELLS[context.language];
   if (shell === undefined) return null;
   const wrapped = context.parse(`${shell[0]}\n${plain.join('\n')}\n${shell[1]}\n`).snapshot;
   if (wrapped.errorCount > 0) return null;
@@ -295,6 +302,10 @@ function byLines(context: Context, edit: readonly string[]): Outcome {
   // What begins as the file does and stops before its end may be the whole file, without what follows.
   if (merge.readings.some(({ hiddenBefore, hiddenAfter }) => hiddenBefore === 0 && hiddenAfter > 0)) {
     throw new Refusal('ambiguous', 'the edit begins where the file begins, and does not say what becomes of its end');
+  }
+  // Brackets at the end of an answer that was cut off close anything.
+  if (merge.readings.some(({ faintCutAfter }) => faintCutAfter > 0)) {
+    throw new Refusal('ambiguous', 'lines would go at the end of the edit, and nothing behind them is shown');
   }
   const shown = texts.filter((text) => !isBlank(text)).length;
   const evidence = merge.readings[0]?.evidence ?? 0;

@@ -1,9 +1,9 @@
 import type { Snapshot } from '../snapshot.ts';
-import type { EditItem, Reading } from './align.ts';
+import type { Reading } from './align-readings.ts';
+import type { EditItem } from './edit-items.ts';
 import type { Context } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
-import { isMarkerLine } from './markers.ts';
-import { indentOf } from './text.ts';
+import type { EditTree } from './edit-tree.ts';
 
 /**
  * The edit as its syntax tree reads it: which declarations it shows, and on which of its lines each begins and ends. Lines
@@ -17,23 +17,25 @@ export interface Structure {
 
 interface Span {
   readonly key: string;
-  /** Lines of the edit, from 0. */
+  /** Rows of the parsed text: of an edit its items, from 0. */
   readonly first: number;
   readonly last: number;
-  /** The span it stands in, or -1. */
+  /** The span it stands in, or below 0. */
   readonly parent: number;
 }
 
-/** Null if the edit does not parse by itself: then its tree says nothing. */
-export function structureOf(context: Context, texts: readonly string[]): Structure | null {
-  const { language } = context;
-  // A comment is no body: in Python a marker becomes a statement, at its own depth.
-  const source = texts
-    .map((text) => (language === 'python' && isMarkerLine(text, language) ? `${indentOf(text)}...` : text))
-    .join('\n');
-  const { snapshot } = context.parse(`${source}\n`);
-  if (snapshot.errorCount > 0) return null;
-  return { spans: spansOf(snapshot, declarationsOf(snapshot, language)) };
+export function structureOf({ language }: Context, { snapshot, firstRow }: EditTree): Structure {
+  const spans = spansOf(snapshot, declarationsOf(snapshot, language));
+  // The shell that it was parsed in is none of its declarations.
+  const shells = firstRow > 0 ? spans.findIndex(({ first }) => first >= firstRow) : 0;
+  return {
+    spans: (shells < 0 ? [] : spans.slice(shells)).map(({ key, first, last, parent }) => ({
+      key,
+      first: first - firstRow,
+      last: last - firstRow,
+      parent: parent - shells,
+    })),
+  };
 }
 
 function spansOf(snapshot: Snapshot, declarations: readonly Declaration[]): Span[] {
@@ -57,7 +59,7 @@ export function confirms(
   const rowOf = new Map<number, number>();
   for (const [at, item] of items.entries()) {
     const place = reading.places[at] ?? -1;
-    if (item.kind === 'line' && item.line !== undefined && place >= 0) rowOf.set(item.line, place);
+    if (item.kind === 'line' && item.row !== undefined && place >= 0) rowOf.set(item.row, place);
   }
   const found = new Map<string, Span>();
   const spans = spansOf(after, declarationsOf(after, context.language));
