@@ -5,7 +5,7 @@ import { startBenchFleet } from './allocation/fleet.ts';
 import { gateRows, gatesOf } from './allocation/gates.ts';
 import { compare, figuresOf, type Contender, type Rounds } from './allocation/measure.ts';
 import { sizesTable, SIZES } from './allocation/sizes.ts';
-import { FLOOR, FLOOR_POST, ours, PING, type Ours } from './allocation/ours.ts';
+import { FLOOR, FLOOR_POST, ours, PING } from './allocation/ours.ts';
 import { POOL } from './allocation/agents.ts';
 import { BULLMQ, FASTIFY, startPeers, type Peer } from './allocation/theirs.ts';
 import { paced } from './lib/load.ts';

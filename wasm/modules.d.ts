@@ -4,5 +4,14 @@ declare module '*.wasm' {
   export default module;
 }
 declare module '*/generated/tree-sitter.js' {
-  export const createTreeSitter: () => import('./booster/tree-sitter.ts').TreeSitter;
+  /** `tablesOf` is asked for what the build took out of a grammar's module. */
+  export const createTreeSitter: (
+    tablesOf: (module: WebAssembly.Module) => Uint8Array,
+  ) => import('./booster/tree-sitter.ts').TreeSitter;
+}
+
+/** Bytes, as a Worker's bundler gives them. */
+declare module '*.bin' {
+  const bytes: ArrayBuffer;
+  export default bytes;
 }

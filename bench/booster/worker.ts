@@ -3,7 +3,7 @@ import { parse as acorn } from 'acorn';
 import agentBoosterModule from 'agent-booster/wasm/agent_booster_wasm_bg.wasm';
 import * as agentBooster from 'agent-booster/wasm/agent_booster_wasm.js';
 import type { BoosterInstruction } from '../../shared/schemas/booster.ts';
-import { ENGINE_PARTS } from '../../wasm/booster/bundle.ts';
+import { ENGINE_PARTS, loadLanguages } from '../../wasm/booster/bundle.ts';
 import { createEngine, type Engine } from '../../wasm/booster/engine.ts';
 import { adapt } from '../../workers/booster/adapt.ts';
 import { blockOf, lazyOf, mergedOf, QUERY, snippetOf, sourceOf } from './sources.ts';
@@ -42,7 +42,8 @@ async function operationOf(contender: string, bytes: number): Promise<() => stri
   const original = sourceOf(bytes);
   engine ??= await createEngine(ENGINE_PARTS);
   const own = engine;
-  const pooled = adapt(own);
+  const pooled = adapt(own, loadLanguages);
+  await loadLanguages(['javascript']);
   const task = (more: Partial<BoosterInstruction> & Pick<BoosterInstruction, 'operation'>): (() => string | null) => {
     const whole = { language: 'javascript', original, ...more };
     return () => {

@@ -4,7 +4,7 @@ import { ROOT } from '../checks.ts';
 
 /** One module of a Worker, as Miniflare takes it. */
 export interface WorkerModule {
-  readonly type: 'ESModule' | 'CompiledWasm';
+  readonly type: 'ESModule' | 'CompiledWasm' | 'Data';
   readonly path: string;
   readonly contents: Uint8Array<ArrayBuffer>;
 }
@@ -36,7 +36,7 @@ async function bundle(entry: string, plugins: readonly Plugin[]): Promise<readon
     target: 'es2024',
     conditions: ['workerd', 'worker', 'browser'],
     external: ['cloudflare:*', 'node:*'],
-    loader: { '.wasm': 'copy' },
+    loader: { '.wasm': 'copy', '.bin': 'copy' },
     assetNames: '[name]-[hash]',
     define: { 'process.env.NODE_ENV': '"production"', 'navigator.userAgent': '"Cloudflare-Workers"' },
     logLevel: 'warning',
@@ -45,10 +45,10 @@ async function bundle(entry: string, plugins: readonly Plugin[]): Promise<readon
     plugins: [...plugins],
   });
   const modules = result.outputFiles.map((file): WorkerModule => ({
-    type: file.path.endsWith('.wasm') ? 'CompiledWasm' : 'ESModule',
+    type: file.path.endsWith('.wasm') ? 'CompiledWasm' : file.path.endsWith('.bin') ? 'Data' : 'ESModule',
     path: path.basename(file.path),
     contents: new Uint8Array(file.contents),
   }));
   // The first module is the Worker's main one.
-  return modules.toSorted((a, b) => Number(a.type === 'CompiledWasm') - Number(b.type === 'CompiledWasm'));
+  return modules.toSorted((a, b) => Number(a.type !== 'ESModule') - Number(b.type !== 'ESModule'));
 }

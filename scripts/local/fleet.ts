@@ -22,7 +22,7 @@ export interface LocalFleetOptions {
   readonly vars?: Readonly<Record<string, string>>;
   /** Keeps the Workers' log lines, and word of restarts, off stderr. */
   readonly quiet?: boolean;
-  /** Booster Workers; default three. Each compiles its grammars at every start, which takes about a second. */
+  /** Booster Workers; default three. */
   readonly boosters?: number;
   /** For the bundler: a test that checks the tests plants a mistake with one. */
   readonly plugins?: readonly Plugin[];

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { buildBooster, GENERATED_DIR } from '../../scripts/build-booster.ts';
 import { createEngine, type Engine, type EngineParts } from '../../wasm/booster/engine.ts';
 import { LANGUAGE_IDS, type LanguageId } from '../../wasm/booster/languages.ts';
@@ -22,12 +23,19 @@ export function engineParts(languages: readonly LanguageId[] = LANGUAGE_IDS): Pr
 async function load(languages: readonly LanguageId[]): Promise<EngineParts> {
   buildBooster();
   const runtime = (await import(/* @vite-ignore */ pathToFileURL(path.join(GENERATED_DIR, 'tree-sitter.js')).href)) as {
-    createTreeSitter: () => TreeSitter;
+    createTreeSitter: (tablesOf: (module: WebAssembly.Module) => Uint8Array) => TreeSitter;
+  };
+  const modules = new Map(languages.map((language) => [moduleOf(language), language]));
+  const tables = new Map<WebAssembly.Module, Uint8Array>();
+  const tablesOf = (module: WebAssembly.Module): Uint8Array => {
+    const known = tables.get(module) ?? gunzipSync(readFileSync(path.join(GENERATED_DIR, `${modules.get(module)}.bin`)));
+    tables.set(module, known);
+    return known;
   };
   return {
-    createTreeSitter: runtime.createTreeSitter,
+    createTreeSitter: () => runtime.createTreeSitter(tablesOf),
     coreModule: moduleOf('core'),
-    grammarModules: Object.fromEntries(languages.map((language) => [language, moduleOf(language)])),
+    grammarModules: Object.fromEntries([...modules].map(([module, language]) => [language, module])),
   };
 }
 

@@ -1,24 +1,40 @@
 import type { BoosterInstruction } from '../../shared/schemas/booster.ts';
 import type { Engine } from '../../wasm/booster/engine.ts';
-import { resolveLanguage } from '../../wasm/booster/languages.ts';
+import { type LanguageId, resolveLanguage } from '../../wasm/booster/languages.ts';
 import { apply } from '../../wasm/booster/merge/apply.ts';
 import { runOperation } from '../../wasm/booster/operations/run.ts';
 import type { SyntaxTask } from '../../wasm/booster/operations/task.ts';
 import type { EngineAnswer, PooledEngine } from './engine-port.ts';
-import { languageOf } from './language-of.ts';
+import { languageOf, likelyLanguages } from './language-of.ts';
 
 /** Operations that can tell nothing from the code: a scaffold has none, and a diff reads lines. */
 const WITHOUT_CODE: ReadonlySet<string> = new Set(['scaffold', 'diff']);
 
-/** The engine behind the pool's port. What it throws, the pool takes for a failed instance. */
-export function adapt(engine: Engine): PooledEngine {
+const isTold = ({ language, path, operation }: BoosterInstruction): boolean =>
+  language !== undefined || path !== undefined || WITHOUT_CODE.has(operation);
+
+/** Languages that a task may be read in. */
+function languagesOf(task: BoosterInstruction): readonly LanguageId[] {
+  if (!isTold(task)) return likelyLanguages(task.original ?? '');
+  const known = resolveLanguage(task);
+  return known === null ? [] : [known];
+}
+
+/**
+ * The engine behind the pool's port. What it throws, the pool takes for a failed instance. `loadLanguages` makes languages
+ * ready for it, and answers null if they are.
+ */
+export function adapt(
+  engine: Engine,
+  loadLanguages: (languages: readonly LanguageId[]) => Promise<unknown> | null,
+): PooledEngine {
   return {
     get memoryBytes() {
       return engine.memoryBytes;
     },
+    prepare: (task) => loadLanguages(languagesOf(task)),
     run(task) {
-      const isTold = task.language !== undefined || task.path !== undefined || WITHOUT_CODE.has(task.operation);
-      const language = isTold ? undefined : languageOf(engine, task.original ?? '');
+      const language = isTold(task) ? undefined : languageOf(engine, task.original ?? '');
       if (language === null) return UNKNOWN_LANGUAGE;
       const told = language === undefined ? task : { ...task, language };
       const answer = told.operation === 'apply' ? applied(engine, told) : operated(engine, told);

@@ -12,6 +12,8 @@ export type EngineAnswer =
  */
 export interface PooledEngine {
   readonly memoryBytes: number;
+  /** What must have ended before the task is run; null if nothing has to. */
+  prepare(task: BoosterInstruction): Promise<unknown> | null;
   run(task: BoosterInstruction): EngineAnswer;
 }
 

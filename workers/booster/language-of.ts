@@ -24,16 +24,20 @@ const LOOKS: readonly (readonly [LanguageId, RegExp])[] = [
 /** Tried when no look decides; JavaScript before its supersets, which read it too. */
 const COMMON: readonly LanguageId[] = ['javascript', 'typescript', 'tsx', 'python', 'go', 'rust', 'java'];
 
+/** Languages that a file without a name is tried in, in this order. */
+export function likelyLanguages(source: string): readonly LanguageId[] {
+  const head = source.slice(0, 16_384);
+  return [...new Set([...LOOKS.filter(([, look]) => look.test(head)).map(([language]) => language), ...COMMON])];
+}
+
 /**
  * The language of a file without a name: what it looks like, and failing that what is common, if its grammar reads all of it
  * without an error. Null when no grammar does: a guess could change how an edit is read.
  */
 export function languageOf(engine: Engine, source: string): LanguageId | null {
   if (source.trim() === '') return null;
-  const head = source.slice(0, 16_384);
-  const looks = LOOKS.filter(([, look]) => look.test(head)).map(([language]) => language);
   return engine.session((session) => {
-    for (const language of new Set([...looks, ...COMMON])) {
+    for (const language of likelyLanguages(source)) {
       if (!engine.supports(language)) continue;
       const parsed = session.parse(language, source);
       if (typeof parsed !== 'string' && !parsed.tree.rootNode.hasError) return language;

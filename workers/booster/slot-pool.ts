@@ -117,6 +117,8 @@ export class SlotPool {
       // An instance that cannot even be made is a failed one.
       const instance = this.#instances.get(slotId) ?? (await this.#start(slotId));
       instance.operations.set(key, (instance.operations.get(key) ?? 0) + 1);
+      const pending = instance.engine.prepare(task);
+      if (pending !== null) await pending;
       const answer = instance.engine.run(task);
       const spent = !answer.ok && answer.reason === 'budget';
       this.#do({ type: 'succeed', callId, memoryBytes: instance.engine.memoryBytes, spent }, key);

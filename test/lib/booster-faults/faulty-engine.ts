@@ -1,4 +1,4 @@
-import { ENGINE_PARTS } from '../../../wasm/booster/bundle.ts';
+import { ENGINE_PARTS, loadLanguages } from '../../../wasm/booster/bundle.ts';
 import { createEngine as createParser } from '../../../wasm/booster/engine.ts';
 import { adapt } from '../../../workers/booster/adapt.ts';
 import type { CreateEngine } from '../../../workers/booster/engine-port.ts';
@@ -11,12 +11,13 @@ import { panicInAstGrep, startAstGrep } from './panic.ts';
  */
 export const createEngine: CreateEngine = async () => {
   const parser = await createParser(ENGINE_PARTS);
-  const engine = adapt(parser);
+  const engine = adapt(parser, loadLanguages);
   await startAstGrep();
   return {
     get memoryBytes() {
       return engine.memoryBytes;
     },
+    prepare: (task) => engine.prepare(task),
     run(task) {
       const fault = /fault:(panic|memory)/.exec(task.original ?? '')?.[1];
       if (fault === 'panic') panicInAstGrep();

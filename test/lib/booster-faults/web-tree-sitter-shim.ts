@@ -1,4 +1,4 @@
-import { ENGINE_PARTS } from '../../../wasm/booster/bundle.ts';
+import { ENGINE_PARTS, loadLanguages } from '../../../wasm/booster/bundle.ts';
 
 /** What @ast-grep/wasm imports as `web-tree-sitter`: an instance of the booster's runtime, with its grammars by name. */
 const treeSitter = ENGINE_PARTS.createTreeSitter();
@@ -19,6 +19,7 @@ export class Parser extends treeSitter.Parser {
 export const Language = {
   load: async (name: string): Promise<unknown> => {
     const module = ENGINE_PARTS.grammarModules[name as 'javascript'];
+    await loadLanguages([name as 'javascript']);
     if (module === undefined) throw new Error(`no grammar ${name}`);
     return treeSitter.Language.loadSync(module);
   },

@@ -29,7 +29,7 @@ function realPool(limits = POOL_LIMITS) {
   const createEngine: CreateEngine = async () => {
     const engine = await newEngine();
     engines.push(engine);
-    return adapt(engine);
+    return adapt(engine, () => null);
   };
   const pool = new SlotPool(
     { createEngine, nowMs: () => 1_000, yieldTurn: () => new Promise((resolve) => setImmediate(resolve)), log },
@@ -43,6 +43,7 @@ function scripted(run: PooledEngine['run'], memoryBytes = 1) {
   const order: string[] = [];
   const createEngine: CreateEngine = async () => ({
     memoryBytes,
+    prepare: () => null,
     run(task) {
       order.push(task.original ?? '');
       return run(task);
@@ -132,7 +133,7 @@ describe('recovery from real faults', () => {
     let fails = true;
     const createEngine: CreateEngine = async () => {
       if (fails) throw new WebAssembly.RuntimeError('unreachable');
-      return { memoryBytes: 1, run: () => OK };
+      return { memoryBytes: 1, prepare: () => null, run: () => OK };
     };
     const pool = new SlotPool({ createEngine, nowMs: () => 1, yieldTurn: async () => undefined, log: vi.fn() }, 'iso');
     expect((await pool.run(call([check('x')])))[0]?.reason).toBe('fault');
