@@ -10,7 +10,9 @@ import type {
 } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../../shared/rpc.ts';
+import { isInside } from '../../../durable-objects/memory/core/acl.ts';
 import { READS } from '../../../durable-objects/memory/core/decide.ts';
+import { readerOf } from '../../../durable-objects/memory/core/step.ts';
 import type { FileStream, MemoryApi } from '../../../durable-objects/memory/memory-api.ts';
 import type { RegistryApi } from '../../../durable-objects/registry/registry-rpc.ts';
 import type { CachedEntry, EntryCache } from './entry-cache.ts';
@@ -42,10 +44,11 @@ export async function runMemory(
   requests: readonly MemoryRequest[],
 ): Promise<readonly MemoryReply[]> {
   const writes = requests.filter(({ command }) => !READS.has(command.type));
-  if (writes.length > 0) await noteSwarm(ports, caller, swarm);
+  // Whoever is outside makes no memory, and must leave no trace of having tried.
+  if (writes.length > 0 && isInside(readerOf(caller, swarm))) await noteSwarm(ports, caller, swarm);
   const run = async (): Promise<readonly MemoryReply[]> =>
     ports.memory(caller.fleet, homeOf(ports, swarm)).execute(caller.fleet, homeOf(ports, swarm), caller, requests);
-  if (writes.length === 0) return withCacheMetrics(ports, requests, await run());
+  if (writes.length === 0) return withCacheMetrics(ports, caller, requests, await run());
   // Before as well as after: a read that is under way must neither be answered from here nor be kept.
   for (const { command } of writes) invalidateLocal(ports, caller.fleet, swarm, command);
   const replies = await run();
@@ -116,15 +119,24 @@ function withReceipt(ports: MemoryPorts, reply: MemoryReply, isCleared: boolean)
 
 function withCacheMetrics(
   ports: MemoryPorts,
+  { fleet }: Caller,
   requests: readonly MemoryRequest[],
   replies: readonly MemoryReply[],
 ): readonly MemoryReply[] {
-  const { hits, misses } = ports.cache.counts;
-  const asked = hits + misses;
+  const { hits, misses, sharedHits, sharedMisses } = ports.cache.counts(fleet);
+  const rate = (found: number, not: number): number => (found + not === 0 ? 0 : found / (found + not));
   return replies.map((reply, i) => {
     if (requests[i]?.command.type !== 'memoryStatus' || !reply.ok || reply.value === null || !('metrics' in reply.value))
       return reply;
-    const metrics = { ...reply.value.metrics, l1_hits: hits, l1_misses: misses, l1_hit_rate: asked === 0 ? 0 : hits / asked };
+    const metrics = {
+      ...reply.value.metrics,
+      l1_hits: hits,
+      l1_misses: misses,
+      l1_hit_rate: rate(hits, misses),
+      ...(ports.shared === null
+        ? {}
+        : { l2_hits: sharedHits, l2_misses: sharedMisses, l2_hit_rate: rate(sharedHits, sharedMisses) }),
+    };
     return { ...reply, value: { ...reply.value, metrics } };
   });
 }
@@ -141,9 +153,10 @@ export async function readEntry(
   maxStaleMs: number,
 ): Promise<Result<EntryView, FleetError>> {
   const { cache } = ports;
+  const counts = cache.counts(caller.fleet);
   const near = cache.get(caller, swarm, ref, ports.nowMs());
   if (near !== undefined && maxStaleMs > 0 && ports.nowMs() - near.atMs <= maxStaleMs) {
-    cache.counts.hits += 1;
+    counts.hits += 1;
     return ok(near.entry);
   }
   const begun = cache.begin();
@@ -156,13 +169,17 @@ export async function readEntry(
   };
   const reply = await read(known?.tag);
   if (!reply.ok) {
-    cache.counts.misses += 1;
+    counts.misses += 1;
     return reply;
   }
   const { tag, entry } = reply.value;
   const confirmed = entry === undefined && known?.tag === tag ? known : null;
-  if (confirmed === null) cache.counts.misses += 1;
-  else cache.counts.hits += 1;
+  if (near !== undefined && confirmed !== null) counts.hits += 1;
+  else counts.misses += 1;
+  if (near === undefined && ports.shared !== null) {
+    if (confirmed === null) counts.sharedMisses += 1;
+    else counts.sharedHits += 1;
+  }
   const fresh: CachedEntry | null = confirmed ?? (entry === undefined ? null : { tag, entry });
   if (fresh === null) return err({ kind: 'internal', detail: 'The memory gave no answer.' });
   cache.put(caller, swarm, ref, fresh, { begun, nowMs: ports.nowMs() });
