@@ -96,7 +96,7 @@ export interface MemoryCommandMap {
   ];
   vectorSearch: [
     input: EntryFilter & { readonly vector: readonly number[]; readonly limit: number },
-    output: { readonly data: readonly (EntryView & { readonly score: number })[] },
+    output: { readonly data: readonly (EntryView & { readonly score: number })[]; readonly complete: boolean },
   ];
   transaction: [
     input: { readonly operations: readonly TransactionOperation[]; readonly lease?: MemoryLease },

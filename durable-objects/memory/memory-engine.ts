@@ -1,8 +1,12 @@
 import type { FleetError } from '../../shared/errors.ts';
+import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
 import type { LeaseRevocation, MemoryCommand, MemoryOutput, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
 import { err, type Result } from '../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import type { MemoryLease } from '../../shared/schemas/memory.ts';
+import { isInside } from './core/acl.ts';
+import { leaseOfArtifact } from './core/artifacts.ts';
+import { leaseOfClaim } from './core/claims.ts';
 import { decide, READS, type Surroundings } from './core/decide.ts';
 import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
 import { recall, remember, type Kept } from './core/idempotency.ts';
@@ -51,14 +55,15 @@ export class MemoryEngine {
     this.#place = place;
   }
 
-  /** Leases that must be asked about, and tasks that are named and not known here yet. */
-  questions(requests: readonly MemoryRequest[]): Questions {
+  /** Leases that must be asked about, and tasks that are named and not known here yet. An outsider's are never asked about. */
+  questions(caller: Caller, requests: readonly MemoryRequest[]): Questions {
     const { sql } = this.#storage;
+    if (!isInside(readerOf(caller, this.#place.swarm))) return { leases: [], tasks: [] };
     const nowMs = this.#world.nowMs();
     const leases = new Set<string>();
     const tasks = new Set<string>();
     for (const { command } of requests) {
-      const lease = leaseOf(command);
+      const lease = leaseOf(sql, command);
       if (lease !== undefined) for (const id of leasesToAsk(sql, lease, nowMs)) leases.add(id);
       for (const id of tasksOf(command)) if (!knowsTask(sql, id)) tasks.add(id);
     }
@@ -75,7 +80,14 @@ export class MemoryEngine {
     const run = (): readonly MemoryReply[] => {
       for (const facts of told.leases ?? []) keepLease(step, facts);
       for (const facts of told.tasks ?? []) noteTask(step, facts);
-      return requests.map((request) => this.#one(step, request));
+      let answered = 0;
+      return requests.map((request): MemoryReply => {
+        // Answers leave together: many large values would fit neither the object's memory nor one message.
+        if (answered > MEMORY_LIMITS.batchBytes && request.command.type === 'retrieve') return TOO_MUCH_AT_ONCE;
+        const reply = this.#one(step, request);
+        if (requests.length > 1) answered += bytesOf(reply);
+        return reply;
+      });
     };
     const onlyReads = told.leases === undefined && told.tasks === undefined && requests.every((r) => READS.has(r.command.type));
     if (onlyReads) return run();
@@ -144,6 +156,7 @@ export class MemoryEngine {
     this.#storage.transactionSync(() => {
       for (const one of revoked) revokeLease(step, one);
       audit(step, 'leases_revoked', revoked.length);
+      step.count('lease_revoked', revoked.length);
     });
   }
 
@@ -183,12 +196,27 @@ export class MemoryEngine {
       ulid: this.#world.ulid,
       sha256Hex: this.#world.sha256Hex,
       vectors: this.#world.vectors,
+      databaseBytes: this.#storage.sql.databaseSize,
       count: (metric, by = 1) => void this.#counts.set(metric, (this.#counts.get(metric) ?? 0) + by),
     };
   }
 }
 
-const leaseOf = (command: MemoryCommand): MemoryLease | undefined => ('lease' in command ? command.lease : undefined);
+const TOO_MUCH_AT_ONCE: MemoryReply = err({
+  kind: 'payload_too_large',
+  limitBytes: MEMORY_LIMITS.batchBytes,
+  detail: 'The values of this batch are as many bytes as one answer holds. Read this entry by itself.',
+});
+
+const bytesOf = (reply: MemoryReply): number =>
+  reply.ok && reply.value !== null && 'tag' in reply.value ? (reply.value.entry?.value?.length ?? 0) : 0;
+
+/** The lease that a command is done under: the one it names, or that under which what it goes on with was begun. */
+function leaseOf(db: Sql, command: MemoryCommand): MemoryLease | undefined {
+  if (command.type === 'putChunk') return leaseOfArtifact(db, command.artifactId);
+  if (command.type === 'renewClaim') return leaseOfClaim(db, command.claimId);
+  return 'lease' in command ? command.lease : undefined;
+}
 
 function tasksOf(command: MemoryCommand): readonly string[] {
   switch (command.type) {

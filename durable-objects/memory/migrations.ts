@@ -119,4 +119,8 @@ export const MEMORY_MIGRATIONS: readonly Migration[] = [
        ) STRICT`,
     ],
   },
+  {
+    name: '0002-quarantined-leases',
+    sql: [`ALTER TABLE fences ADD COLUMN quarantined_at INTEGER`],
+  },
 ];

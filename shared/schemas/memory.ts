@@ -24,7 +24,7 @@ const PrefixSchema = z
   .refine((prefix) => utf8Bytes(prefix) <= MEMORY_LIMITS.keyBytes, `must be at most ${MEMORY_LIMITS.keyBytes} bytes of UTF-8`)
   .refine(isText, 'must be text without NUL');
 const SubjectSchema = z.string().min(1).max(160).refine(isText, 'must be text');
-const TagSchema = z.string().min(1).max(MEMORY_LIMITS.tagChars).refine(isText, 'must be text');
+export const TagSchema = z.string().min(1).max(MEMORY_LIMITS.tagChars).refine(isText, 'must be text');
 const TaskIdSchema = z.string().min(1).max(LIMITS.nameChars);
 const VersionSchema = z.int().min(0);
 
@@ -126,7 +126,10 @@ export const VectorSearchSchema = z
 const ScoredSchema = MemoryEntrySchema.extend({ score: z.number() });
 export const SearchReplySchema = z.object({
   data: z.array(ScoredSchema),
-  complete: z.boolean().optional().meta({ description: 'False: more entries without an index than one search looks through' }),
+  complete: z
+    .boolean()
+    .optional()
+    .meta({ description: 'False: there may be more than one search looks through, or than one answer holds' }),
 });
 
 const OperationSchema = z.discriminatedUnion('op', [

@@ -3,11 +3,11 @@ import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import type { MemoryCommandMap } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
-import type { Artifact, CreateArtifact, MemoryLevel } from '../../../shared/schemas/memory.ts';
+import type { Artifact, CreateArtifact, MemoryLease, MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { grants } from './acl.ts';
-import { knowsTask } from './fences.ts';
-import { audit, event, type Acl } from './records.ts';
-import { first, join, rows, run, sql, type Fragment, type Row } from './sql.ts';
+import { holdLease, knowsTask, leaseFrom } from './fences.ts';
+import { audit, event, noteAgent, type Acl } from './records.ts';
+import { first, join, rows, run, sql, type Fragment, type Row, type Sql } from './sql.ts';
 import { counters, NOT_WRITABLE, type Step } from './step.ts';
 import { mayCreate, startWrite } from './writing.ts';
 
@@ -26,6 +26,16 @@ interface ArtifactRow extends Row {
   readonly completed_at: number | null;
   readonly expires_at: number | null;
   readonly allocation_id: string | null;
+  readonly fencing_token: number | null;
+}
+
+/** The lease that an artifact was announced under: its chunks are written under it, too. */
+export function leaseOfArtifact(db: Sql, artifactId: string): MemoryLease | undefined {
+  const row = first<Pick<ArtifactRow, 'allocation_id' | 'fencing_token'>>(
+    db,
+    sql`SELECT allocation_id, fencing_token FROM artifacts WHERE id = ${artifactId}`,
+  );
+  return row === null ? undefined : leaseFrom(row.allocation_id, row.fencing_token);
 }
 
 /** The one rule, asked about an artifact: it has a level and an owner, and no lists. */
@@ -100,6 +110,8 @@ export function putChunk(step: Step, input: MemoryCommandMap['putChunk'][0]): Re
   if (row === null) return err(find(step, input.artifactId, 'read') === null ? notFound('artifact') : NOT_WRITABLE);
   if (row.completed_at !== null) return err({ kind: 'invalid_state', state: 'complete', detail: 'The artifact is complete.' });
   if (input.number >= row.chunks) return err(notFound('chunk'));
+  const lease = holdLease(step, leaseFrom(row.allocation_id, row.fencing_token));
+  if (!lease.ok) return lease;
   const isLast = input.number === row.chunks - 1;
   const size = isLast ? row.bytes - input.number * MEMORY_LIMITS.artifactChunkBytes : MEMORY_LIMITS.artifactChunkBytes;
   if (input.data.byteLength !== size) {
@@ -136,7 +148,7 @@ export function getChunk(step: Step, input: MemoryCommandMap['getChunk'][0]): Re
   return chunk === null ? err(notFound('chunk')) : ok(chunk.data);
 }
 
-/** Complete ones and the caller's own, oldest first. */
+/** What the caller may read, oldest first; one whose chunks are not all there says so. */
 export function listArtifacts(step: Step, input: MemoryCommandMap['listArtifacts'][0]): Result<Page<Artifact>, FleetError> {
   const conditions = [sql`a.id > ${input.after ?? ''}`, permitted(step, 'read')];
   if (input.name !== undefined) conditions.push(sql`a.name = ${input.name}`);
@@ -154,6 +166,7 @@ export function deleteArtifact(step: Step, { artifactId }: { readonly artifactId
   const row = find(step, artifactId, 'write');
   if (row === null) return err(find(step, artifactId, 'read') === null ? notFound('artifact') : NOT_WRITABLE);
   dropArtifact(step, row);
+  noteAgent(step);
   event(step, 'artifact.deleted', { artifactId: row.id }, aclOf(row));
   audit(step, 'delete_artifact', row.id);
   return ok(null);

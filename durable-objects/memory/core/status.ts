@@ -4,7 +4,7 @@ import type { MemorySettings, MemoryStatus } from '../../../shared/schemas/memor
 import { isInside } from './acl.ts';
 import { audit, event } from './records.ts';
 import { first, rows, run, sql, type Sql } from './sql.ts';
-import { counters, type Step } from './step.ts';
+import { counters, NOT_WRITABLE, type Step } from './step.ts';
 import { settingsOf } from './text-index.ts';
 
 const LATEST = 100;
@@ -71,6 +71,7 @@ export const getSettings = (step: Step): Result<MemorySettings, FleetError> =>
 
 /** Sets the swarm's settings as a whole. A new rule of voting holds for what is not decided yet. */
 export function putSettings(step: Step, { settings }: { readonly settings: MemorySettings }): Result<MemorySettings, FleetError> {
+  if (step.who.role !== 'admin') return err(NOT_WRITABLE);
   run(
     step.db,
     sql`INSERT INTO settings (id, settings, reindex_after) VALUES (1, ${JSON.stringify(settings)}, 0)

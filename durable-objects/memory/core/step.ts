@@ -25,6 +25,8 @@ export interface Step extends World, Place {
   readonly caller: Caller;
   readonly who: Reader;
   readonly vectors: VectorSearch;
+  /** Size of the database as the step begins. */
+  readonly databaseBytes: number;
   /** Counts something for the metrics. */
   readonly count: (metric: string, by?: number) => void;
 }

@@ -51,7 +51,8 @@ export function sweep(step: Step): boolean {
     run(
       db,
       sql`DELETE FROM fences WHERE allocation_id IN (SELECT allocation_id FROM fences
-    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
+    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs}
+    AND (quarantined_at IS NULL OR quarantined_at <= ${nowMs - MEMORY_LIMITS.workMs}) LIMIT ${limit})`,
     ),
   );
   note(
@@ -66,9 +67,30 @@ export function sweep(step: Step): boolean {
   note(keepNewest(db, 'events', 'id', MEMORY_LIMITS.events, limit));
   note(keepNewest(db, 'audit', 'id', MEMORY_LIMITS.audit, limit));
   note(keepNewest(db, 'conflicts', 'id', MEMORY_LIMITS.conflicts, limit));
+  if (sweepWork(step)) isFull = true;
   note(sweepMirrors(step, limit));
   if (reindex(step)) isFull = true;
   return isFull;
+}
+
+/** Tasks that one step takes away, each with up to a thousand votes. */
+const ENDED_TASKS = 20;
+
+/** Votes, decisions and edges of tasks that nothing was done about for long. Artifacts keep their task. */
+function sweepWork({ db, nowMs }: Step): boolean {
+  const due = rows<{ id: string }>(
+    db,
+    sql`SELECT t.id FROM tasks t WHERE t.updated_at <= ${nowMs - MEMORY_LIMITS.workMs}
+      AND (EXISTS (SELECT 1 FROM consensus c WHERE c.task_id = t.id) OR EXISTS (SELECT 1 FROM decisions d WHERE d.task_id = t.id)
+      OR EXISTS (SELECT 1 FROM dependencies p WHERE p.task_id = t.id)
+      OR EXISTS (SELECT 1 FROM dependencies p WHERE p.depends_on = t.id)) LIMIT ${ENDED_TASKS}`,
+  );
+  for (const { id } of due) {
+    run(db, sql`DELETE FROM decisions WHERE task_id = ${id}`);
+    run(db, sql`DELETE FROM consensus WHERE task_id = ${id}`);
+    run(db, sql`DELETE FROM dependencies WHERE task_id = ${id} OR depends_on = ${id}`);
+  }
+  return due.length === ENDED_TASKS;
 }
 
 /** Mirrored tasks and agents that nothing here is about any more, those seen longest ago first. */

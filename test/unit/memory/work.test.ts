@@ -124,19 +124,19 @@ describe('leases', () => {
   it('M80 a lease is asked about at first sight and again when the last word is old', () => {
     const m = memory();
     const request = { command: { type: 'store', key: 'k', value: '1', lease: under(1, 5) } } as const;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1)]);
     expect(write(m, ada, 1, 5)).toBe('lease_superseded');
     expect(write(m, ada, 1, 5, { leases: [lease(1, ada, { fencingToken: 5, taskId: taskId(7) })] })).toBe('ok');
-    expect(m.engine.questions([request]).leases).toEqual([]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([]);
     expect(m.must(ada, { type: 'retrieve', key: 'k' }).entry).toMatchObject({
       taskId: taskId(7),
       allocationId: allocationId(1),
       fencingToken: 5,
     });
     m.nowMs += 5_001;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1)]);
     m.nowMs -= 60_000;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1)]);
   });
 
   it('M81 another token, another’s lease, a released and an ended one are refused, and written down', () => {
@@ -173,7 +173,7 @@ describe('leases', () => {
     expect(write(m, ada, 1, 1)).toBe('lease_superseded');
     m.nowMs += 6_000;
     const request = { command: { type: 'store', key: 'k', value: '1', lease: under(1, 1) } } as const;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1), allocationId(2), allocationId(3)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1), allocationId(2), allocationId(3)]);
     expect(write(m, ada, 1, 1, { leases: [two(1, 1), { ...two(2, 2), status: 'released' }, two(3, 3)] })).toBe('ok');
   });
 

@@ -119,7 +119,7 @@ export const MEMORY_SET_ENDPOINTS = [
         context,
         place.value,
         { type: 'vectorSearch', ...defined(body) },
-        { status: 200, write: ({ data }) => jsonWith({}, { data: foundJson(data) }) },
+        { status: 200, write: ({ data, complete }) => jsonWith({ complete }, { data: foundJson(data) }) },
       );
     },
   }),
