@@ -18,6 +18,8 @@ export const MEMORY_LIMITS = {
   /** Values that one batch answers: its reply must fit the memory of a Worker, and what one message between Workers may hold. */
   batchBytes: 8_388_608,
 
+  /** Objects of one swarm in one region: 64 of them hold 64 million entries. */
+  shards: 64,
   entriesPerShard: 1_000_000,
   /** Values of one shard, history not counted. The platform's database ends at 10 GB, and sealed pages are somewhat larger. */
   bytesPerShard: 4_294_967_296,

@@ -34,6 +34,8 @@ export interface MemoryHome {
   readonly region: string;
   readonly swarm: string;
   readonly shard: number;
+  /** How many the caller takes this memory to have; absent: one. A memory that has others refuses. */
+  readonly shards?: number;
 }
 
 export type EntryView = Omit<MemoryEntry, 'value'> & { readonly value?: JsonText };
@@ -164,6 +166,8 @@ export interface MemoryRpc {
     idempotency: IdempotencyRef | null,
   ): Promise<MemoryImportReply>;
   leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void>;
+  /** How many shards the memory has; null: nothing was ever written. */
+  shardCount(fleet: string, home: MemoryHome): Promise<number | null>;
   /** Removes everything this shard holds. */
   purge(): Promise<void>;
 }

@@ -306,10 +306,11 @@ export class SwarmMemory {
     return this.#paths.put(this.#paths.path('/settings'), settings, options);
   }
 
-  /** A standard SQLite file with what this token may read. */
-  async exportFile(options?: CallOptions): Promise<Uint8Array<ArrayBuffer>> {
+  /** A standard SQLite file with what this token may read. A memory of several shards has a file for each, by `shard`. */
+  async exportFile(options?: CallOptions & { readonly shard?: number | undefined }): Promise<Uint8Array<ArrayBuffer>> {
     const path = this.#paths.path('/export');
-    return this.#paths.http.send({ method: 'GET', path, query: this.#paths.query(), wantsFile: true }, options);
+    const query = this.#paths.query({ shard: options?.shard });
+    return this.#paths.http.send({ method: 'GET', path, query, wantsFile: true }, options);
   }
 
   /** Takes over the entries of such a file; the state before is kept as a restore point. */

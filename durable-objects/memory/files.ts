@@ -1,5 +1,6 @@
 import type { FleetError } from '../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
+import type { MemoryHome } from '../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller } from '../../shared/rpc.ts';
 import type { Row, SqlValue } from './core/sql.ts';
@@ -10,6 +11,7 @@ import type { SqlJs, SqlJsDatabase } from '../../wasm/sqlite/sql-js.ts';
 import { IMPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
 import { narrowing } from './core/let-out.ts';
 import { audit, event, noteAgent } from './core/records.ts';
+import { shardOf } from './core/shards.ts';
 import { readerOf } from './core/step.ts';
 import { takeIn, type FileEntry } from './core/take-in.ts';
 import type { MemoryEngine } from './memory-engine.ts';
@@ -81,6 +83,7 @@ export function importFile(
   engine: SqlJs,
   caller: Caller,
   file: Uint8Array<ArrayBuffer>,
+  { shard, shards = 1 }: Pick<MemoryHome, 'shard' | 'shards'> = { shard: 0 },
 ): Result<{ readonly restorePoint: string; readonly entries: number; readonly skipped: number }, FleetError> {
   if (open.database.databaseSize > IMPORT_BYTES_MAX) {
     const limit = IMPORT_BYTES_MAX;
@@ -95,7 +98,9 @@ export function importFile(
   if (!read.ok) return read;
   const restorePoint = open.database.importFile(open.database.exportFile());
   const entries = open.engine.within(caller, (step) => {
-    const taken = read.value.filter((entry) => takeIn(step, entry)).length;
+    // Each shard is given the whole file and takes what is its own.
+    const isOurs = ({ key }: FileEntry): boolean => typeof key === 'string' && shardOf(key, shards) === shard;
+    const taken = read.value.filter((entry) => isOurs(entry) && takeIn(step, entry)).length;
     event(step, 'memory.imported', { entries: taken });
     audit(step, 'import', taken, { restorePoint, skipped: read.value.length - taken });
     return taken;

@@ -11,6 +11,7 @@ import { decide, READS, type Surroundings } from './core/decide.ts';
 import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
 import { recall, remember, type Kept } from './core/idempotency.ts';
 import { audit } from './core/records.ts';
+import { isUntouched, setShardCount, shardCount } from './core/shards.ts';
 import type { Sql } from './core/sql.ts';
 import { keepMetrics } from './core/status.ts';
 import { readerOf, type Place, type Step } from './core/step.ts';
@@ -48,11 +49,31 @@ export class MemoryEngine {
   readonly #place: Place;
   /** Counted since they were last stored. Lost with the object's memory: they are metrics, not facts. */
   #counts = new Map<string, number>();
+  /** As stored; null: not read yet, or perhaps changed. */
+  #shards: number | null = null;
 
   constructor(storage: MemoryStorage, world: EngineWorld, place: Place) {
     this.#storage = storage;
     this.#world = world;
     this.#place = place;
+  }
+
+  /**
+   * Whether this memory has so many shards. One in which nothing has been done takes the number that its first caller says:
+   * whoever calls a shard beyond the first has learned it from the first.
+   */
+  settle(shards: number): boolean {
+    const { sql } = this.#storage;
+    this.#shards ??= shardCount(sql);
+    if (this.#shards === shards) return true;
+    if (!isUntouched(sql)) return false;
+    this.#storage.transactionSync(() => setShardCount(sql, shards));
+    this.#shards = shards;
+    return true;
+  }
+
+  get shards(): number {
+    return (this.#shards ??= shardCount(this.#storage.sql));
   }
 
   /** Leases that must be asked about, and tasks that are named and not known here yet. An outsider's are never asked about. */
@@ -89,6 +110,7 @@ export class MemoryEngine {
         return reply;
       });
     };
+    if (requests.some(({ command }) => command.type === 'putSettings')) this.#shards = null;
     const onlyReads = told.leases === undefined && told.tasks === undefined && requests.every((r) => READS.has(r.command.type));
     if (onlyReads) return run();
     try {
@@ -202,13 +224,14 @@ export class MemoryEngine {
   }
 }
 
-const TOO_MUCH_AT_ONCE: MemoryReply = err({
+export const TOO_MUCH_AT_ONCE: MemoryReply = err({
   kind: 'payload_too_large',
   limitBytes: MEMORY_LIMITS.batchBytes,
   detail: 'The values of this batch are as many bytes as one answer holds. Read this entry by itself.',
 });
 
-const bytesOf = (reply: MemoryReply): number =>
+/** Of the value that a read answers. */
+export const bytesOf = (reply: MemoryReply): number =>
   reply.ok && reply.value !== null && 'tag' in reply.value ? (reply.value.entry?.value?.length ?? 0) : 0;
 
 /** The lease that a command is done under: the one it names, or that under which what it goes on with was begun. */

@@ -15,8 +15,9 @@ import type { RegionEnv } from '../env.ts';
 import { logError } from '../lib/log.ts';
 import { migrate } from '../lib/migrate.ts';
 import { assertOwnObject } from '../lib/own-region.ts';
-import { memoryObjectName } from '../stubs.ts';
+import { memoryObjectName, memoryStub } from '../stubs.ts';
 import { emptyAnswer } from './core/empty.ts';
+import { otherCount } from './core/shards.ts';
 import { readerOf } from './core/step.ts';
 import { emptyFile, exportFile, importFile } from './files.ts';
 import { keyProviderOf } from './key-provider.ts';
@@ -121,6 +122,7 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
       }
       const open = await this.#open(fleet, home);
       const { engine } = open;
+      if (!engine.settle(home.shards ?? 1)) return requests.map(() => err(otherCount()));
       const questions = engine.questions(caller, requests);
       if (questions.leases.length === 0 && questions.tasks.length === 0) {
         return this.#done(engine.execute(caller, requests), requests, open);
@@ -140,6 +142,7 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       if (!this.#exists) return ok(new Blob([emptyFile(await loadSqlJs())]).stream());
       const open = await this.#open(fleet, home);
+      if (!open.engine.settle(home.shards ?? 1)) return err(otherCount());
       const file = exportFile(open, await loadSqlJs(), caller, { swarm: home.swarm, nowMs: Date.now() });
       this.#arm(open);
       return ok(new Blob([file]).stream());
@@ -159,9 +162,10 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       const open = await this.#open(fleet, home);
       const engine = await loadSqlJs();
+      if (!open.engine.settle(home.shards ?? 1)) return err(otherCount());
       const kept = idempotency === null ? null : open.engine.recallFor(idempotency);
       if (kept !== null) return kept as MemoryImportReply;
-      const imported = importFile(open, engine, caller, new Uint8Array(file));
+      const imported = importFile(open, engine, caller, new Uint8Array(file), home);
       if (imported.ok && idempotency !== null) open.engine.rememberFor(caller, idempotency, imported);
       this.#arm(open);
       return imported;
@@ -196,6 +200,16 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     open.engine.leasesRevoked({ ...SYSTEM, fleet }, revoked);
     // What it wrote has its bounds, too, and nobody else may come by for days.
     this.#arm(open);
+    // Pools know of the first shard only.
+    const { shards } = open.engine;
+    if (home.shard !== 0) return;
+    const others = Array.from({ length: shards - 1 }, (_, i): MemoryHome => ({ ...home, shard: i + 1, shards }));
+    await Promise.all(others.map((other) => memoryStub(this.env, fleet, other).leasesRevoked(fleet, other, revoked)));
+  }
+
+  async shardCount(fleet: string, home: MemoryHome): Promise<number | null> {
+    this.#at(fleet, home);
+    return this.#exists ? (await this.#open(fleet, home)).engine.shards : null;
   }
 
   /** One alarm for ends, bounds, metrics and the database's own upkeep. A late or doubled one does no harm. */

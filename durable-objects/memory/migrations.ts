@@ -123,4 +123,8 @@ export const MEMORY_MIGRATIONS: readonly Migration[] = [
     name: '0002-quarantined-leases',
     sql: [`ALTER TABLE fences ADD COLUMN quarantined_at INTEGER`],
   },
+  {
+    name: '0003-shards',
+    sql: [`ALTER TABLE counters ADD COLUMN shards INTEGER NOT NULL DEFAULT 1`],
+  },
 ];

@@ -384,6 +384,9 @@ export const MemorySettingsSchema = z
       .max(MEMORY_LIMITS.textIndexPrefixes)
       .default([])
       .meta({ description: 'Beginnings of keys whose text is indexed; an empty one: all' }),
+    shards: z.int().min(1).max(MEMORY_LIMITS.shards).optional().meta({
+      description: 'Objects that the entries are spread over by key. Chosen before anything is written; absent: as it is',
+    }),
   })
   .meta({ id: 'MemorySettings' });
 export type MemorySettings = z.infer<typeof MemorySettingsSchema>;

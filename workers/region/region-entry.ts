@@ -50,6 +50,7 @@ import { mergeWhys, whyTask } from './why.ts';
 const ROUTES = new RouteCache();
 const ENTRIES = new EntryCache();
 const KNOWN_SWARMS = new Set<string>();
+const SHARDS = new Map<string, number>();
 
 /**
  * One region, as the router sees it. It trusts who the router says is calling, and nothing else: every id and pool is held
@@ -80,6 +81,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
       cache: ENTRIES,
       shared: sharedCacheOf(env.MEMORY_CACHE, region),
       knownSwarms: KNOWN_SWARMS,
+      shards: SHARDS,
       nowMs: this.#ports.nowMs,
       logError,
     };
@@ -267,8 +269,8 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     }
   }
 
-  async memoryExport(caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>> {
-    return orOverloaded(exportMemory(this.#memory, caller, swarm));
+  async memoryExport(caller: Caller, swarm: string, shard: number | null): Promise<Result<FileStream, FleetError>> {
+    return orOverloaded(exportMemory(this.#memory, caller, swarm, shard));
   }
 
   async memoryImport(

@@ -44,7 +44,7 @@ export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): 
     case 'deleteArtifact':
       return err(notFound('artifact'));
     case 'getSettings':
-      return isInside(who) ? ok(MemorySettingsSchema.parse({})) : err(notFound('memory'));
+      return isInside(who) ? ok({ ...MemorySettingsSchema.parse({}), shards: 1 }) : err(notFound('memory'));
     case 'memoryStatus':
       if (!isInside(who)) return err(notFound('memory'));
       return ok({

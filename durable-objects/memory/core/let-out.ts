@@ -48,6 +48,8 @@ export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
     // How much there was and how often rights were changed tells of what the caller may not see.
     ...(isInside(who)
       ? []
-      : [sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory), acl_epoch = 0, claim_token = 0`]),
+      : [
+          sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory), acl_epoch = 0, claim_token = 0, shards = 1`,
+        ]),
   ];
 }

@@ -1,8 +1,9 @@
-import { notFound, type FleetError } from '../../../shared/errors.ts';
+import { invalidState, notFound, type FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemorySettings, MemoryStatus } from '../../../shared/schemas/memory.ts';
 import { isInside } from './acl.ts';
 import { audit, event } from './records.ts';
+import { isUntouched, setShardCount, shardCount } from './shards.ts';
 import { first, rows, run, sql, type Sql } from './sql.ts';
 import { counters, NOT_WRITABLE, type Step } from './step.ts';
 import { settingsOf } from './text-index.ts';
@@ -67,17 +68,22 @@ export function memoryStatus(
 }
 
 export const getSettings = (step: Step): Result<MemorySettings, FleetError> =>
-  isInside(step.who) ? ok(settingsOf(step.db)) : err(notFound('memory'));
+  isInside(step.who) ? ok({ ...settingsOf(step.db), shards: shardCount(step.db) }) : err(notFound('memory'));
 
 /** Sets the swarm's settings as a whole. A new rule of voting holds for what is not decided yet. */
-export function putSettings(step: Step, { settings }: { readonly settings: MemorySettings }): Result<MemorySettings, FleetError> {
+export function putSettings(step: Step, input: { readonly settings: MemorySettings }): Result<MemorySettings, FleetError> {
+  const { shards = shardCount(step.db), ...settings } = input.settings;
   if (step.who.role !== 'admin') return err(NOT_WRITABLE);
+  if (shards !== shardCount(step.db)) {
+    if (!isUntouched(step.db)) return err(invalidState('written', 'The number of shards is chosen before anything is written.'));
+    setShardCount(step.db, shards);
+  }
   run(
     step.db,
     sql`INSERT INTO settings (id, settings, reindex_after) VALUES (1, ${JSON.stringify(settings)}, 0)
       ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, reindex_after = 0`,
   );
   event(step, 'settings.changed', {});
-  audit(step, 'put_settings', 'settings', { ...settings });
-  return ok(settings);
+  audit(step, 'put_settings', 'settings', { ...settings, shards });
+  return ok({ ...settings, shards });
 }

@@ -11,16 +11,14 @@ import type {
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../../shared/rpc.ts';
 import { isInside } from '../../../durable-objects/memory/core/acl.ts';
+import { isOtherCount } from '../../../durable-objects/memory/core/shards.ts';
 import { READS } from '../../../durable-objects/memory/core/decide.ts';
 import { readerOf } from '../../../durable-objects/memory/core/step.ts';
 import type { FileStream, MemoryApi } from '../../../durable-objects/memory/memory-api.ts';
 import type { RegistryApi } from '../../../durable-objects/registry/registry-rpc.ts';
 import type { CachedEntry, EntryCache } from './entry-cache.ts';
+import { exportedShard, homeOf, knownShards, learnShards, noteShard, runOnShards } from './memory-shards.ts';
 import type { SharedCache } from './shared-cache.ts';
-
-/** Every swarm has one shard so far; a larger one would spread by key, which the address has room for. */
-export const MEMORY_SHARD = 0;
-const KNOWN_SWARMS_MAX = 10_000;
 
 export interface MemoryPorts {
   readonly region: string;
@@ -30,11 +28,11 @@ export interface MemoryPorts {
   readonly shared: SharedCache | null;
   /** Swarms that this isolate has told the registry of. */
   readonly knownSwarms: Set<string>;
+  /** Numbers of shards that memories have told, where there are several. They never change. */
+  readonly shards: Map<string, number>;
   readonly nowMs: () => number;
   readonly logError: (message: string, error: unknown, fields: Readonly<Record<string, string | number>>) => void;
 }
-
-const homeOf = (ports: MemoryPorts, swarm: string): MemoryHome => ({ region: ports.region, swarm, shard: MEMORY_SHARD });
 
 /** Runs commands on a swarm's memory. What they changed leaves the caches before the answer does. */
 export async function runMemory(
@@ -44,10 +42,7 @@ export async function runMemory(
   requests: readonly MemoryRequest[],
 ): Promise<readonly MemoryReply[]> {
   const writes = requests.filter(({ command }) => !READS.has(command.type));
-  // Whoever is outside makes no memory, and must leave no trace of having tried.
-  if (writes.length > 0 && isInside(readerOf(caller, swarm))) await noteSwarm(ports, caller, swarm);
-  const run = async (): Promise<readonly MemoryReply[]> =>
-    ports.memory(caller.fleet, homeOf(ports, swarm)).execute(caller.fleet, homeOf(ports, swarm), caller, requests);
+  const run = (): Promise<readonly MemoryReply[]> => runOnShards(ports, caller, swarm, requests);
   if (writes.length === 0) return withCacheMetrics(ports, caller, requests, await run());
   // Before as well as after: a read that is under way must neither be answered from here nor be kept.
   for (const { command } of writes) invalidateLocal(ports, caller.fleet, swarm, command);
@@ -55,15 +50,6 @@ export async function runMemory(
   for (const { command } of writes) invalidateLocal(ports, caller.fleet, swarm, command);
   const clear = await invalidateShared(ports, caller, swarm, writes);
   return replies.map((reply, i) => (requests[i]?.command.type === 'erase' ? withReceipt(ports, reply, clear) : reply));
-}
-
-/** A swarm that the registry does not know would outlive its fleet's deletion. */
-async function noteSwarm(ports: MemoryPorts, caller: Caller, swarm: string): Promise<void> {
-  const name = `${caller.fleet}/${swarm}`;
-  if (ports.knownSwarms.has(name)) return;
-  await ports.registry(caller.fleet).openSwarm(caller.fleet, ports.region, { swarm, shard: MEMORY_SHARD });
-  if (ports.knownSwarms.size >= KNOWN_SWARMS_MAX) ports.knownSwarms.clear();
-  ports.knownSwarms.add(name);
 }
 
 /** Keys that a command may change; null: any of them. */
@@ -163,8 +149,7 @@ export async function readEntry(
   const known = near ?? (await fromShared(ports, caller, swarm, ref));
   const read = async (tag: string | undefined): Promise<MemoryReply<'retrieve'>> => {
     const command: MemoryCommand = { type: 'retrieve', ...ref, ...(tag === undefined ? {} : { known: tag }) };
-    const home = homeOf(ports, swarm);
-    const [reply] = await ports.memory(caller.fleet, home).execute(caller.fleet, home, caller, [{ command }]);
+    const [reply] = await runOnShards(ports, caller, swarm, [{ command }]);
     return (reply ?? err({ kind: 'internal', detail: 'The memory gave no answer.' })) as MemoryReply<'retrieve'>;
   };
   const reply = await read(known?.tag);
@@ -209,11 +194,26 @@ async function toShared(ports: MemoryPorts, caller: Caller, swarm: string, ref: 
   }
 }
 
-export async function exportMemory(ports: MemoryPorts, caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>> {
-  const home = homeOf(ports, swarm);
-  return ports.memory(caller.fleet, home).exportFile(caller.fleet, home, caller);
+/** The file of one shard; a memory of several has a file for each. */
+export async function exportMemory(
+  ports: MemoryPorts,
+  caller: Caller,
+  swarm: string,
+  wanted: number | null,
+): Promise<Result<FileStream, FleetError>> {
+  for (let attempt = 0; ; attempt += 1) {
+    const shards = knownShards(ports, caller.fleet, swarm);
+    const shard = exportedShard(wanted, shards, isInside(readerOf(caller, swarm)));
+    if (shard.ok) {
+      const home = homeOf(ports, swarm, shard.value, shards);
+      const file = await ports.memory(caller.fleet, home).exportFile(caller.fleet, home, caller);
+      if (file.ok || !isOtherCount(file.error)) return file;
+    }
+    if (attempt > 0 || !(await learnShards(ports, caller.fleet, swarm))) return shard.ok ? err(UNSETTLED) : shard;
+  }
 }
 
+/** Every shard is given the whole file, one after the other, and takes what is its own. */
 export async function importMemory(
   ports: MemoryPorts,
   caller: Caller,
@@ -221,9 +221,23 @@ export async function importMemory(
   file: ArrayBuffer,
   idempotency: IdempotencyRef | null,
 ): Promise<MemoryImportReply> {
-  await noteSwarm(ports, caller, swarm);
-  const home = homeOf(ports, swarm);
-  const reply = await ports.memory(caller.fleet, home).importFile(caller.fleet, home, caller, file, idempotency);
-  ports.cache.clear();
-  return reply;
+  await learnShards(ports, caller.fleet, swarm);
+  const shards = knownShards(ports, caller.fleet, swarm);
+  const taken: Extract<MemoryImportReply, { ok: true }>[] = [];
+  for (let shard = 0; shard < shards; shard += 1) {
+    await noteShard(ports, caller.fleet, swarm, shard);
+    const home = homeOf(ports, swarm, shard, shards);
+    const reply = await ports.memory(caller.fleet, home).importFile(caller.fleet, home, caller, file, idempotency);
+    ports.cache.clear();
+    if (!reply.ok) return reply;
+    taken.push(reply);
+  }
+  const [first] = taken;
+  if (first === undefined || shards === 1) return first ?? err(UNSETTLED);
+  const entries = taken.reduce((sum, { value }) => sum + value.entries, 0);
+  const inFile = first.value.entries + first.value.skipped;
+  const restorePoint = taken.map(({ value }) => value.restorePoint).join(' ');
+  return { ...first, value: { restorePoint, entries, skipped: inFile - entries } };
 }
+
+const UNSETTLED: FleetError = { kind: 'overloaded', retryAfterMs: 1_000, detail: 'The memory is being set up. Try again.' };

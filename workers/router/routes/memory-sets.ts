@@ -32,7 +32,7 @@ import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
 import { itemKey, requestKey } from '../idempotency.ts';
 import { answer, entryJson, placeOf, refuseRegion } from '../memory.ts';
-import { MemoryQuerySchema } from '../queries.ts';
+import { ExportQuerySchema, MemoryQuerySchema } from '../queries.ts';
 import { SQLITE_TYPE } from '../openapi.ts';
 import { askRegion, callRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
 import { batchItem, batchReply, refusedBy, replyJson } from '../reply.ts';
@@ -189,16 +189,19 @@ export const MEMORY_SET_ENDPOINTS = [
     name: 'exportMemory',
     doc: {
       summary: 'Export a memory as a SQLite file',
-      description: 'With what the caller may read, by the one rule, and nothing else; others’ private entries are never in it.',
+      description:
+        'With what the caller may read, by the one rule, and nothing else; others’ private entries are never in it. A memory of several shards has a file for each.',
       responses: { 200: null },
     },
-    query: MemoryQuerySchema,
+    query: ExportQuerySchema,
     refuse: refuseRegion,
     async handle(context, { query }) {
       const place = placeOf(context, query);
       if (!place.ok) return place;
       const { region, swarm } = place.value;
-      const file = await askRegion(context, region, OWN_TIMEOUT_MS, (binding) => binding.memoryExport(context.caller, swarm));
+      const file = await askRegion(context, region, OWN_TIMEOUT_MS, (binding) =>
+        binding.memoryExport(context.caller, swarm, query.shard ?? null),
+      );
       if (!file.ok) return refusedBy(region, file);
       return ok({ status: 200, body: null, stream: file.value, contentType: SQLITE_TYPE, region });
     },

@@ -112,6 +112,7 @@ function ports(m: Harness, over: Partial<MemoryPorts> = {}): MemoryPorts & { cal
         return Promise.resolve(m.engine.execute(who, requests));
       },
       leasesRevoked: () => Promise.resolve(),
+      shardCount: () => Promise.resolve(1),
       purge: () => Promise.resolve(),
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
@@ -120,6 +121,7 @@ function ports(m: Harness, over: Partial<MemoryPorts> = {}): MemoryPorts & { cal
     cache: new EntryCache(),
     shared: null,
     knownSwarms: new Set(),
+    shards: new Map(),
     nowMs: () => m.nowMs,
     logError: () => undefined,
     ...over,
