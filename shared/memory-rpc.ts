@@ -165,10 +165,22 @@ export interface MemoryRpc {
     file: ArrayBuffer,
     idempotency: IdempotencyRef | null,
   ): Promise<MemoryImportReply>;
+  /** Goes back to the state of a restore point; answers the one that the present state became. */
+  restore(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    restorePoint: number,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply>;
   leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void>;
   /** How many shards the memory has; null: nothing was ever written. */
   shardCount(fleet: string, home: MemoryHome): Promise<number | null>;
   /** Removes everything this shard holds. */
   purge(): Promise<void>;
 }
+export interface Restored {
+  readonly restorePoint: string;
+}
+export type MemoryRestoreReply = Result<Restored, FleetError> & { readonly replayed?: boolean };
 export type MemoryImportReply = Result<ImportSummary, FleetError> & { readonly replayed?: boolean };

@@ -321,6 +321,11 @@ export class SwarmMemory {
     return this.#paths.post('/import', undefined, options, { file: { bytes, type: 'application/vnd.sqlite3' } });
   }
 
+  /** Goes back to the state before an import or a restore; answers the restore point of what was left. */
+  async restore(restorePoint: string, options?: CallOptions): Promise<{ readonly restorePoint: string }> {
+    return this.#paths.post('/restore', { restorePoint }, options);
+  }
+
   #pages<T>(rest: string, filter: Query, options?: CallOptions): AsyncGenerator<T, void, undefined> {
     return pages<T>(this.#paths.http, this.#paths.path(rest), this.#paths.query(filter), options);
   }

@@ -10,11 +10,11 @@ import { leaseOfClaim } from './core/claims.ts';
 import { decide, READS, type Surroundings } from './core/decide.ts';
 import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
 import { recall, remember, type Kept } from './core/idempotency.ts';
-import { audit } from './core/records.ts';
+import { audit, event } from './core/records.ts';
 import { isUntouched, setShardCount, shardCount } from './core/shards.ts';
-import type { Sql } from './core/sql.ts';
+import { run, sql, type Sql } from './core/sql.ts';
 import { keepMetrics } from './core/status.ts';
-import { readerOf, type Place, type Step } from './core/step.ts';
+import { counters, readerOf, type Counters, type Place, type Step } from './core/step.ts';
 import { nextEndMs, sweep } from './core/sweep.ts';
 import { Undo } from './core/transactions.ts';
 import type { VectorSearch } from './core/vectors.ts';
@@ -23,7 +23,7 @@ import type { VectorSearch } from './core/vectors.ts';
 export interface MemoryStorage {
   readonly sql: Sql & { readonly databaseSize: number };
   transactionSync<T>(closure: () => T): T;
-  readonly restorePoints?: readonly unknown[];
+  readonly restorePoints?: readonly { readonly id: number; readonly createdAtMs: number; readonly reason: string }[];
 }
 
 export interface EngineWorld {
@@ -139,7 +139,10 @@ export class MemoryEngine {
   #decide(step: Step, command: MemoryCommand): Result<MemoryOutput, FleetError> {
     const around: Surroundings = {
       databaseBytes: this.#storage.sql.databaseSize,
-      restorePoints: command.type === 'erase' ? (this.#storage.restorePoints?.length ?? 0) : 0,
+      restorePoints:
+        command.type === 'erase' || command.type === 'memoryStatus'
+          ? (this.#storage.restorePoints ?? []).map(({ id, createdAtMs, reason }) => ({ id: String(id), createdAtMs, reason }))
+          : [],
       pendingMetrics: this.#counts,
     };
     if (command.type !== 'transaction') return decide(step, command, around);
@@ -170,6 +173,25 @@ export class MemoryEngine {
 
   recallFor(ref: IdempotencyRef): Kept | null {
     return recall(this.#storage.sql, ref, this.#world.nowMs());
+  }
+
+  /** After the rows were replaced by those of a restore point: what only ever rises goes on from where it was. */
+  restored(caller: Caller, before: Counters, facts: { readonly from: number; readonly left: number }): void {
+    this.#shards = null;
+    this.#world.vectors.forget();
+    this.within(caller, (step) => {
+      run(
+        step.db,
+        sql`UPDATE counters SET next_id = MAX(next_id, ${before.next_id}), acl_epoch = MAX(acl_epoch, ${before.acl_epoch}) + 1,
+          claim_token = MAX(claim_token, ${before.claim_token})`,
+      );
+      event(step, 'memory.restored', {});
+      audit(step, 'restore', facts.from, { left: facts.left });
+    });
+  }
+
+  counters(): Counters {
+    return counters(this.#storage.sql);
   }
 
   /** Leases that pools have taken back. */

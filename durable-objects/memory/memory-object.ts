@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
 import { DurableObject } from 'cloudflare:workers';
 import { monotonicFactory } from 'ulid';
-import type { FleetError } from '../../shared/errors.ts';
+import { notFound, type FleetError } from '../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
-import type { LeaseRevocation, MemoryHome, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import type {
+  LeaseRevocation,
+  MemoryHome,
+  MemoryImportReply,
+  MemoryReply,
+  MemoryRequest,
+  MemoryRestoreReply,
+} from '../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import { SealedError } from '../../wasm/sqlite/errors.ts';
@@ -169,6 +176,37 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
       if (imported.ok && idempotency !== null) open.engine.rememberFor(caller, idempotency, imported);
       this.#arm(open);
       return imported;
+    } catch (error) {
+      return err(this.#refused(error));
+    }
+  }
+
+  async restore(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    restorePoint: number,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply> {
+    this.#at(fleet, home, caller);
+    if (!this.#exists) return err(notFound('restore point'));
+    try {
+      const open = await this.#open(fleet, home);
+      const { database, engine } = open;
+      if (!engine.settle(home.shards ?? 1)) return err(otherCount());
+      const kept = idempotency === null ? null : engine.recallFor(idempotency);
+      if (kept !== null) return kept as MemoryRestoreReply;
+      if (!database.restorePoints.some(({ id }) => id === restorePoint)) return err(notFound('restore point'));
+      // From here to the end nothing else runs, and what is written is written together.
+      const before = engine.counters();
+      const left = database.restore(restorePoint);
+      // The point may be older than the present schema.
+      migrate(database, MEMORY_MIGRATIONS);
+      engine.restored(caller, before, { from: restorePoint, left });
+      const answer = ok({ restorePoint: String(left) });
+      if (idempotency !== null) engine.rememberFor(caller, idempotency, answer);
+      this.#arm(open);
+      return answer;
     } catch (error) {
       return err(this.#refused(error));
     }

@@ -401,6 +401,9 @@ export const MemoryStatusSchema = z
     claims: z.int(),
     aclEpoch: z.int(),
     databaseBytes: z.int(),
+    restorePoints: z
+      .array(z.object({ id: z.string(), createdAtMs: InstantSchema, reason: z.string() }))
+      .meta({ description: 'States before imports and restores, oldest first; four are kept' }),
     agents: z.array(z.object({ id: z.string(), pool: z.string(), status: z.string(), updatedAtMs: InstantSchema })),
     tasks: z.array(z.object({ id: z.string(), status: z.string(), agentId: z.string().optional(), updatedAtMs: InstantSchema })),
     metrics: z.record(z.string(), z.number()).meta({ description: 'Sums of the last hour, and rates of the caches' }),
@@ -408,6 +411,12 @@ export const MemoryStatusSchema = z
   .meta({ id: 'MemoryStatus' });
 export type MemoryStatus = z.infer<typeof MemoryStatusSchema>;
 
+/** As an import answered it, or the status lists it: a number for each shard. */
+const RestorePointSchema = z.string().regex(/^[0-9]{1,9}(?: [0-9]{1,9}){0,63}$/, 'must be a restore point of this memory');
+export const RestoreSchema = z.strictObject({ restorePoint: RestorePointSchema }).meta({ id: 'MemoryRestore' });
+export const RestoreReplySchema = z
+  .object({ restorePoint: z.string().meta({ description: 'The state that was left, which can be gone back to' }) })
+  .meta({ id: 'MemoryRestored' });
 export const ImportReplySchema = z
   .object({ restorePoint: z.string(), entries: z.int(), skipped: z.int() })
   .meta({ id: 'MemoryImport' });

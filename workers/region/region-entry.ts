@@ -21,7 +21,14 @@ import type {
   TaskFilter,
   TaskView,
 } from '../../shared/rpc.ts';
-import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import type {
+  EntryRef,
+  EntryView,
+  MemoryImportReply,
+  MemoryReply,
+  MemoryRequest,
+  MemoryRestoreReply,
+} from '../../shared/memory-rpc.ts';
 import type { BoosterOutcome } from '../../shared/rpc-booster.ts';
 import type { BoosterInstruction, BoosterReport, BoosterStatus } from '../../shared/schemas/booster.ts';
 import type { PutPool } from '../../shared/schemas/fleet.ts';
@@ -42,7 +49,7 @@ import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
 import { EntryCache } from './memory/entry-cache.ts';
-import { exportMemory, importMemory, readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
+import { exportMemory, importMemory, readEntry, restoreMemory, runMemory, type MemoryPorts } from './memory/region-memory.ts';
 import { sharedCacheOf } from './memory/upstash-cache.ts';
 import { mergeWhys, whyTask } from './why.ts';
 
@@ -280,6 +287,15 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     idempotency: IdempotencyRef | null,
   ): Promise<MemoryImportReply> {
     return orOverloaded(importMemory(this.#memory, caller, swarm, file, idempotency));
+  }
+
+  async memoryRestore(
+    caller: Caller,
+    swarm: string,
+    restorePoint: string,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply> {
+    return orOverloaded(restoreMemory(this.#memory, caller, swarm, restorePoint, idempotency));
   }
 
   async memoryEntry(caller: Caller, swarm: string, ref: EntryRef, maxStaleMs: number): Promise<Result<EntryView, FleetError>> {

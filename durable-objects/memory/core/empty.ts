@@ -55,6 +55,7 @@ export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): 
         claims: 0,
         aclEpoch: 0,
         databaseBytes: 0,
+        restorePoints: [],
         agents: [],
         tasks: [],
         metrics: {},

@@ -26,7 +26,11 @@ export function keepMetrics(db: Sql, nowMs: number, counts: ReadonlyMap<string, 
 /** How the memory stands, for those who run it. `pendingMetrics`: counts that are not stored yet. */
 export function memoryStatus(
   step: Step,
-  facts: { readonly databaseBytes: number; readonly pendingMetrics: ReadonlyMap<string, number> },
+  facts: {
+    readonly databaseBytes: number;
+    readonly pendingMetrics: ReadonlyMap<string, number>;
+    readonly restorePoints: MemoryStatus['restorePoints'];
+  },
 ): Result<MemoryStatus, FleetError> {
   if (!isInside(step.who)) return err(notFound('memory'));
   const { db, nowMs } = step;
@@ -50,6 +54,7 @@ export function memoryStatus(
       first<{ n: number }>(db, sql`SELECT COUNT(DISTINCT claim_id) AS n FROM resources WHERE expires_at > ${nowMs}`)?.n ?? 0,
     aclEpoch: now.acl_epoch,
     databaseBytes: facts.databaseBytes,
+    restorePoints: facts.restorePoints,
     agents: rows<{ id: string; pool: string; status: string; updated_at: number }>(
       db,
       sql`SELECT id, pool, status, updated_at FROM agents ORDER BY updated_at DESC LIMIT ${LATEST}`,

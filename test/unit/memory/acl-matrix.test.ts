@@ -128,6 +128,7 @@ function build(c: Case): {
       purge: () => Promise.resolve(),
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
+      restore: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache,

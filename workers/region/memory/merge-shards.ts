@@ -146,6 +146,16 @@ const newest = <T extends { readonly id: string; readonly updatedAtMs: number }>
     .toReversed()
     .slice(0, LATEST);
 
+/** Imports and restores are of all shards, so the newest of each belong together; its id has all their numbers. */
+function pointsOf(lists: readonly MemoryStatus['restorePoints'][]): MemoryStatus['restorePoints'] {
+  const [first = []] = lists;
+  const count = Math.min(...lists.map((points) => points.length));
+  return first.slice(first.length - count).map((point, i) => ({
+    ...point,
+    id: lists.map((points) => points[points.length - count + i]?.id ?? '').join(' '),
+  }));
+}
+
 function statusOf(states: readonly MemoryStatus[]): MemoryStatus {
   const [first] = states;
   if (first === undefined) throw new Error('a memory without shards');
@@ -158,6 +168,7 @@ function statusOf(states: readonly MemoryStatus[]): MemoryStatus {
     claims: sum((s) => s.claims),
     aclEpoch: sum((s) => s.aclEpoch),
     databaseBytes: sum((s) => s.databaseBytes),
+    restorePoints: pointsOf(states.map((s) => s.restorePoints)),
     agents: newest(states.flatMap((s) => s.agents)),
     tasks: newest(states.flatMap((s) => s.tasks)),
     metrics: states.map((s) => s.metrics).reduce((total, one) => added(total, one)),

@@ -1,4 +1,4 @@
-import type { FleetError } from '../../../shared/errors.ts';
+import { notFound, type FleetError } from '../../../shared/errors.ts';
 import type {
   EntryRef,
   EntryView,
@@ -6,6 +6,7 @@ import type {
   MemoryHome,
   MemoryReply,
   MemoryImportReply,
+  MemoryRestoreReply,
   MemoryRequest,
 } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
@@ -238,6 +239,31 @@ export async function importMemory(
   const inFile = first.value.entries + first.value.skipped;
   const restorePoint = taken.map(({ value }) => value.restorePoint).join(' ');
   return { ...first, value: { restorePoint, entries, skipped: inFile - entries } };
+}
+
+/** Goes back in every shard; a memory of several has a number for each. */
+export async function restoreMemory(
+  ports: MemoryPorts,
+  caller: Caller,
+  swarm: string,
+  restorePoint: string,
+  idempotency: IdempotencyRef | null,
+): Promise<MemoryRestoreReply> {
+  await learnShards(ports, caller.fleet, swarm);
+  const shards = knownShards(ports, caller.fleet, swarm);
+  const numbers = restorePoint.split(' ').map(Number);
+  if (numbers.length !== shards) return err(notFound('restore point'));
+  const left: string[] = [];
+  let replayed = false;
+  for (const [shard, number] of numbers.entries()) {
+    const home = homeOf(ports, swarm, shard, shards);
+    const reply = await ports.memory(caller.fleet, home).restore(caller.fleet, home, caller, number, idempotency);
+    ports.cache.clear();
+    if (!reply.ok) return reply;
+    left.push(reply.value.restorePoint);
+    replayed = reply.replayed === true;
+  }
+  return { ...ok({ restorePoint: left.join(' ') }), replayed };
 }
 
 const UNSETTLED: FleetError = { kind: 'overloaded', retryAfterMs: 1_000, detail: 'The memory is being set up. Try again.' };

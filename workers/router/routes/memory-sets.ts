@@ -5,6 +5,7 @@ import type {
   MemoryOutput,
   MemoryReply,
   MemoryRequest,
+  MemoryRestoreReply,
   TransactionOperation,
 } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
@@ -17,6 +18,8 @@ import {
   MemoryBatchSchema,
   MemoryEntrySchema,
   QuarantinedSchema,
+  RestoreReplySchema,
+  RestoreSchema,
   QuarantineSchema,
   SearchReplySchema,
   SearchSchema,
@@ -226,6 +229,31 @@ export const MEMORY_SET_ENDPOINTS = [
         binding.memoryImport(context.caller, swarm, body.buffer, requestKey(context)),
       );
       const answered: MemoryImportReply = imported.ok ? imported.value : imported;
+      if (!answered.ok) return refusedBy(region, answered);
+      return replyJson(200, answered.value, { region, replayed: answered.replayed });
+    },
+  }),
+
+  endpoint({
+    name: 'restoreMemory',
+    doc: {
+      summary: 'Go back to the state of a restore point',
+      description:
+        'All of it: entries, rights, quarantines. What is left becomes a restore point; tokens, epochs and numbers of entries go on rising.',
+      responses: { 200: RestoreReplySchema },
+    },
+    query: MemoryQuerySchema,
+    body: RestoreSchema,
+    keyed: true,
+    refuse: refuseRegion,
+    async handle(context, { body, query }) {
+      const place = placeOf(context, query);
+      if (!place.ok) return place;
+      const { region, swarm } = place.value;
+      const restored = await callRegion(context, region, OWN_TIMEOUT_MS, (binding) =>
+        binding.memoryRestore(context.caller, swarm, body.restorePoint, requestKey(context)),
+      );
+      const answered: MemoryRestoreReply = restored.ok ? restored.value : restored;
       if (!answered.ok) return refusedBy(region, answered);
       return replyJson(200, answered.value, { region, replayed: answered.replayed });
     },

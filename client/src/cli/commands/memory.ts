@@ -244,6 +244,13 @@ function operations(memory: Command): void {
       writeFileSync(file, bytes, { mode: 0o600 });
       output.show({ file, bytes: bytes.length }, () => `${file}: ${bytes.length} bytes`);
     });
+  sub(memory, 'restore <point>', 'go back to the state before an import; status lists the points').action(
+    async (point: string, _: unknown, command: Command) => {
+      const { memory: m, output } = memoryOf(command);
+      const done = await m.restore(point);
+      output.show(done, () => output.fields(Object.entries(done)));
+    },
+  );
   sub(memory, 'import <file>', 'take over the entries of a SQLite file').action(
     async (file: string, _: unknown, command: Command) => {
       const { memory: m, output } = memoryOf(command);

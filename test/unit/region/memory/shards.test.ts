@@ -50,6 +50,7 @@ class Swarm {
         purge: async () => undefined,
         exportFile: () => Promise.reject(new Error('not asked')),
         importFile: () => Promise.reject(new Error('not asked')),
+        restore: () => Promise.reject(new Error('not asked')),
       }),
       registry: () =>
         ({
