@@ -8,7 +8,17 @@ import { isInside } from './core/acl.ts';
 import { leaseOfArtifact } from './core/artifacts.ts';
 import { leaseOfClaim } from './core/claims.ts';
 import { decide, READS, type Surroundings } from './core/decide.ts';
-import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
+import {
+  keepLease,
+  keepTasks,
+  leasesToAsk,
+  noteTask,
+  tasksToAsk,
+  revokeLease,
+  knowsTask,
+  type LeaseFacts,
+  type TaskFacts,
+} from './core/fences.ts';
 import { recall, remember, type Kept } from './core/idempotency.ts';
 import { audit, event } from './core/records.ts';
 import { isUntouched, setShardCount, shardCount } from './core/shards.ts';
@@ -30,6 +40,7 @@ export interface EngineWorld {
   readonly nowMs: () => number;
   readonly ulid: () => string;
   readonly sha256Hex: (text: string) => string;
+  readonly sha256OfParts: (parts: Iterable<ArrayBuffer>) => string;
   readonly vectors: VectorSearch;
 }
 
@@ -216,8 +227,18 @@ export class MemoryEngine {
     return { again, nextEndMs: this.nextEndMs() };
   }
 
+  /** Tasks whose mirror may be behind; what their pools say goes to `keepTasks`. */
+  tasksToAsk(): readonly string[] {
+    return tasksToAsk(this.#storage.sql, this.#world.nowMs());
+  }
+
+  /** `facts` null: the pools did not answer; they are asked again in a minute. */
+  keepTasks(caller: Caller, asked: readonly string[], facts: readonly TaskFacts[] | null): void {
+    this.within(caller, (step) => keepTasks(step, asked, facts));
+  }
+
   nextEndMs(): number | null {
-    return nextEndMs({ db: this.#storage.sql });
+    return nextEndMs({ db: this.#storage.sql, nowMs: this.#world.nowMs() });
   }
 
   get hasPendingMetrics(): boolean {
@@ -239,6 +260,7 @@ export class MemoryEngine {
       nowMs: this.#world.nowMs(),
       ulid: this.#world.ulid,
       sha256Hex: this.#world.sha256Hex,
+      sha256OfParts: this.#world.sha256OfParts,
       vectors: this.#world.vectors,
       databaseBytes: this.#storage.sql.databaseSize,
       count: (metric, by = 1) => void this.#counts.set(metric, (this.#counts.get(metric) ?? 0) + by),

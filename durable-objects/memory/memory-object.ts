@@ -107,6 +107,11 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
         nowMs: () => Date.now(),
         ulid: () => this.#ulid(),
         sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
+        sha256OfParts: (parts) => {
+          const hash = createHash('sha256');
+          for (const part of parts) hash.update(new Uint8Array(part));
+          return hash.digest('hex');
+        },
         vectors: new VectorMemory(loadDot, () => database.sql),
       },
       { region: home.region, swarm: home.swarm },
@@ -258,11 +263,29 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       const open = await this.#open(known.fleet, known.home);
       const again = this.#sweep(open, known.fleet);
+      await this.#mirrorTasks(open, known.fleet);
       await this.#maintain(open);
       this.#arm(open, again ? Date.now() + MEMORY_LIMITS.sweepPauseMs : null);
     } catch (error) {
       // The platform repeats an alarm that fails only so often; a key service may be away for longer.
       logError('memory not opened by its alarm', error);
+      this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
+    }
+  }
+
+  /** Tasks end in their pools, which tell nobody: the mirror asks. */
+  async #mirrorTasks({ engine }: Open, fleet: string): Promise<void> {
+    const caller = { ...SYSTEM, fleet };
+    try {
+      const asked = engine.tasksToAsk();
+      if (asked.length === 0) return;
+      const facts = await new PoolFacts(this.env, fleet).tasks(asked).catch((error: unknown) => {
+        logError('tasks not mirrored', error);
+        return null;
+      });
+      engine.keepTasks(caller, asked, facts);
+    } catch (error) {
+      logError('mirror of tasks not written', error);
       this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
     }
   }

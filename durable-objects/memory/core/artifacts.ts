@@ -82,6 +82,7 @@ export function createArtifact(step: Step, input: CreateArtifact): Result<Artifa
     const limit = count >= MEMORY_LIMITS.artifacts ? MEMORY_LIMITS.artifacts : MEMORY_LIMITS.artifactsBytes;
     return err({ kind: 'quota_exceeded', scope: 'swarm', limit, detail: 'This memory holds no more artifacts.' });
   }
+  if (input.bytes === 0 && input.sha256 !== step.sha256OfParts([])) return err(wrongDigest('sha256'));
   const id = `art.${step.ulid()}`;
   const chunks = Math.ceil(input.bytes / MEMORY_LIMITS.artifactChunkBytes);
   run(
@@ -125,12 +126,32 @@ export function putChunk(step: Step, input: MemoryCommandMap['putChunk'][0]): Re
   );
   const there = first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM artifact_chunks WHERE artifact_id = ${row.id}`)?.n ?? 0;
   const completed = there === row.chunks ? step.nowMs : null;
+  // The last chunk makes it readable: not when what was sent is not what was announced. That chunk may be sent again, or another.
+  if (completed !== null && step.sha256OfParts(chunksOf(step, row)) !== row.sha256) {
+    run(db, sql`DELETE FROM artifact_chunks WHERE artifact_id = ${row.id} AND number = ${input.number}`);
+    return err(wrongDigest('data'));
+  }
   if (completed !== null) {
     run(db, sql`UPDATE artifacts SET completed_at = ${completed} WHERE id = ${row.id}`);
     event(step, 'artifact.completed', { artifactId: row.id, name: row.name }, aclOf(row));
   }
   audit(step, 'put_chunk', row.id, { number: input.number });
   return ok(viewOf({ ...row, completed_at: completed }));
+}
+
+function* chunksOf(step: Step, row: ArtifactRow): Generator<ArrayBuffer> {
+  for (let number = 0; number < row.chunks; number += 1) {
+    const chunk = first<{ data: ArrayBuffer }>(
+      step.db,
+      sql`SELECT data FROM artifact_chunks WHERE artifact_id = ${row.id} AND number = ${number}`,
+    );
+    if (chunk !== null) yield chunk.data;
+  }
+}
+
+function wrongDigest(path: string): FleetError {
+  const message = 'makes an artifact with another SHA-256 than was announced';
+  return { kind: 'validation_failed', errors: [{ path, message }], detail: `${path} ${message}` };
 }
 
 export function getArtifact(step: Step, { artifactId }: { readonly artifactId: string }): Result<Artifact, FleetError> {

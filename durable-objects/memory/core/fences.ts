@@ -180,5 +180,26 @@ export function noteTask(step: Step, task: TaskFacts): void {
   );
 }
 
+/** Mirrored tasks that one call of the alarm asks about. */
+const ASKED_TASKS = 50;
+
+/** Tasks that were open when they were last seen, those seen longest ago first. */
+export const tasksToAsk = (db: Sql, nowMs: number): readonly string[] =>
+  rows<{ id: string }>(
+    db,
+    sql`SELECT id FROM tasks WHERE completed_at IS NULL AND updated_at <= ${nowMs - MEMORY_LIMITS.upkeepMs}
+      ORDER BY updated_at LIMIT ${ASKED_TASKS}`,
+  ).map(({ id }) => id);
+
+/** What the pools said of tasks that were asked about. One that they know no more has ended, however it did. */
+export function keepTasks(step: Step, asked: readonly string[], facts: readonly TaskFacts[] | null): void {
+  for (const task of facts ?? []) noteTask(step, task);
+  const known = new Set(facts === null ? asked : facts.map(({ id }) => id));
+  for (const id of asked) {
+    const gone = known.has(id) ? sql`` : sql`, status = 'gone', completed_at = ${step.nowMs}`;
+    run(step.db, sql`UPDATE tasks SET updated_at = ${step.nowMs}${gone} WHERE id = ${id} AND completed_at IS NULL`);
+  }
+}
+
 export const knowsTask = (db: Sql, taskId: string): boolean =>
   first(db, sql`SELECT 1 AS n FROM tasks WHERE id = ${taskId}`) !== null;

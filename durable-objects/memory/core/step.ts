@@ -11,6 +11,8 @@ export interface World {
   /** A new ULID, rising within the object. */
   readonly ulid: () => string;
   readonly sha256Hex: (text: string) => string;
+  /** Of parts one after the other, none of which is needed twice. */
+  readonly sha256OfParts: (parts: Iterable<ArrayBuffer>) => string;
 }
 
 /** Where this memory is. */

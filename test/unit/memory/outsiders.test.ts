@@ -19,6 +19,7 @@ import {
   REGION,
   SWARM,
   taskId,
+  sha256Of,
 } from '../../lib/memory-harness.ts';
 
 const ada = agent('coder', 1);
@@ -173,7 +174,7 @@ describe('files', () => {
       type: 'createArtifact',
       name: 'a',
       bytes: 1,
-      sha256: 'a'.repeat(64),
+      sha256: sha256Of(new Uint8Array(1)),
       contentType: 'x',
       level: 'swarm',
     } as const;
@@ -207,7 +208,7 @@ describe('what goes on under a lease', () => {
       type: 'createArtifact',
       name: 'a',
       bytes: 1,
-      sha256: 'a'.repeat(64),
+      sha256: sha256Of(new Uint8Array(1)),
       contentType: 'x',
       level: 'swarm',
     } as const;
