@@ -13,10 +13,18 @@ export const MEMORY_LIMITS = {
   batch: 256,
   /** Values of one page; a page that would be larger ends early and goes on with its cursor. */
   pageBytes: 4_194_304,
+  /** Values that one search reads, one after the other; beyond it says that there may be more. */
+  searchBytes: 33_554_432,
+  /** Values that one batch answers: its reply must fit the memory of a Worker, and what one message between Workers may hold. */
+  batchBytes: 8_388_608,
 
+  /** Objects of one swarm in one region: 64 of them hold 64 million entries. */
+  shards: 64,
   entriesPerShard: 1_000_000,
   /** Values of one shard, history not counted. The platform's database ends at 10 GB, and sealed pages are somewhat larger. */
   bytesPerShard: 4_294_967_296,
+  /** The whole database, history, indexes and artifacts included. */
+  databaseBytes: 8_589_934_592,
 
   /** Older versions of one key: so many, and so many bytes. */
   versions: 32,
@@ -26,12 +34,17 @@ export const MEMORY_LIMITS = {
 
   events: 10_000,
   audit: 50_000,
+  /** Details of one audit row; of longer lists only their lengths are kept. */
+  auditDetailChars: 4_096,
   conflicts: 10_000,
   tasks: 20_000,
   agents: 20_000,
   dependencies: 20_000,
   dependenciesPerTask: 64,
   votesPerTask: 1_000,
+  votes: 100_000,
+  /** Votes, decisions and edges of a task that nothing was done about for so long are taken away: 30 days. */
+  workMs: 2_592_000_000,
   /** Minutes of metrics kept. */
   metricMinutes: 1_440,
   /** Rows that one step of the sweep removes; the alarm comes back for more. */
@@ -64,6 +77,8 @@ export const MEMORY_LIMITS = {
   searchScan: 10_000,
   /** Distinct words of one entry that its index holds. */
   indexedTerms: 2_000,
+  /** An entry with a longer word, such as an image in base64, is in no index: the word would lie in it as a whole. */
+  indexedTermChars: 128,
   textIndexPrefixes: 32,
   vectorResults: 100,
 

@@ -34,6 +34,8 @@ export interface MemoryHome {
   readonly region: string;
   readonly swarm: string;
   readonly shard: number;
+  /** How many the caller takes this memory to have; absent: one. A memory that has others refuses. */
+  readonly shards?: number;
 }
 
 export type EntryView = Omit<MemoryEntry, 'value'> & { readonly value?: JsonText };
@@ -96,7 +98,7 @@ export interface MemoryCommandMap {
   ];
   vectorSearch: [
     input: EntryFilter & { readonly vector: readonly number[]; readonly limit: number },
-    output: { readonly data: readonly (EntryView & { readonly score: number })[] },
+    output: { readonly data: readonly (EntryView & { readonly score: number })[]; readonly complete: boolean },
   ];
   transaction: [
     input: { readonly operations: readonly TransactionOperation[]; readonly lease?: MemoryLease },
@@ -163,8 +165,22 @@ export interface MemoryRpc {
     file: ArrayBuffer,
     idempotency: IdempotencyRef | null,
   ): Promise<MemoryImportReply>;
+  /** Goes back to the state of a restore point; answers the one that the present state became. */
+  restore(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    restorePoint: number,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply>;
   leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void>;
+  /** How many shards the memory has; null: nothing was ever written. */
+  shardCount(fleet: string, home: MemoryHome): Promise<number | null>;
   /** Removes everything this shard holds. */
   purge(): Promise<void>;
 }
+export interface Restored {
+  readonly restorePoint: string;
+}
+export type MemoryRestoreReply = Result<Restored, FleetError> & { readonly replayed?: boolean };
 export type MemoryImportReply = Result<ImportSummary, FleetError> & { readonly replayed?: boolean };

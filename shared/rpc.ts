@@ -4,7 +4,7 @@
  */
 import type { FleetError } from './errors.ts';
 import type { Home } from './ids.ts';
-import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from './memory-rpc.ts';
+import type { EntryRef, EntryView, MemoryImportReply, MemoryRestoreReply, MemoryReply, MemoryRequest } from './memory-rpc.ts';
 import type { Result } from './result.ts';
 import type { Role } from './roles.ts';
 import type { Agent, Assignment, Heartbeat, HeartbeatReply, Liveness, RegisterAgent, RevokedLease } from './schemas/agents.ts';
@@ -418,6 +418,12 @@ export interface RegionRpc {
   boosterReport(caller: Caller): Promise<BoosterReport>;
   purgeFleet(caller: Caller): Promise<void>;
   /** Takes the entries of a SQLite file into a swarm's memory. */
+  memoryRestore(
+    caller: Caller,
+    swarm: string,
+    restorePoint: string,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply>;
   memoryImport(caller: Caller, swarm: string, file: ArrayBuffer, idempotency: IdempotencyRef | null): Promise<MemoryImportReply>;
   /** Runs commands on a swarm's memory in this region; one answer each, in their order. */
   memory(caller: Caller, swarm: string, requests: readonly MemoryRequest[]): Promise<readonly MemoryReply[]>;

@@ -306,10 +306,11 @@ export class SwarmMemory {
     return this.#paths.put(this.#paths.path('/settings'), settings, options);
   }
 
-  /** A standard SQLite file with what this token may read. */
-  async exportFile(options?: CallOptions): Promise<Uint8Array<ArrayBuffer>> {
+  /** A standard SQLite file with what this token may read. A memory of several shards has a file for each, by `shard`. */
+  async exportFile(options?: CallOptions & { readonly shard?: number | undefined }): Promise<Uint8Array<ArrayBuffer>> {
     const path = this.#paths.path('/export');
-    return this.#paths.http.send({ method: 'GET', path, query: this.#paths.query(), wantsFile: true }, options);
+    const query = this.#paths.query({ shard: options?.shard });
+    return this.#paths.http.send({ method: 'GET', path, query, wantsFile: true }, options);
   }
 
   /** Takes over the entries of such a file; the state before is kept as a restore point. */
@@ -318,6 +319,11 @@ export class SwarmMemory {
     options?: CallOptions,
   ): Promise<{ readonly restorePoint: string; readonly entries: number; readonly skipped: number }> {
     return this.#paths.post('/import', undefined, options, { file: { bytes, type: 'application/vnd.sqlite3' } });
+  }
+
+  /** Goes back to the state before an import or a restore; answers the restore point of what was left. */
+  async restore(restorePoint: string, options?: CallOptions): Promise<{ readonly restorePoint: string }> {
+    return this.#paths.post('/restore', { restorePoint }, options);
   }
 
   #pages<T>(rest: string, filter: Query, options?: CallOptions): AsyncGenerator<T, void, undefined> {

@@ -7,7 +7,7 @@ import type { FileStream } from '../memory/memory-api.ts';
 /** A region's Worker as the router's Worker is bound to it. */
 export type RegionBinding = RegionRpc & {
   fetch(request: Request): Promise<Response>;
-  memoryExport(caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>>;
+  memoryExport(caller: Caller, swarm: string, shard: number | null): Promise<Result<FileStream, FleetError>>;
 };
 
 /** What the fleet's object uses of the router's environment. */

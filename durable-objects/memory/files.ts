@@ -1,12 +1,17 @@
 import type { FleetError } from '../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
+import type { MemoryHome } from '../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller } from '../../shared/rpc.ts';
+import type { Row, SqlValue } from './core/sql.ts';
+import { migrate } from '../lib/migrate.ts';
+import { MEMORY_MIGRATIONS } from './migrations.ts';
 import type { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
 import type { SqlJs, SqlJsDatabase } from '../../wasm/sqlite/sql-js.ts';
 import { IMPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
 import { narrowing } from './core/let-out.ts';
-import { audit, event } from './core/records.ts';
+import { audit, event, noteAgent } from './core/records.ts';
+import { shardOf } from './core/shards.ts';
 import { readerOf } from './core/step.ts';
 import { takeIn, type FileEntry } from './core/take-in.ts';
 import type { MemoryEngine } from './memory-engine.ts';
@@ -26,21 +31,44 @@ export function exportFile(
   const copy = new engine.Database(open.database.exportFile());
   try {
     for (const { text, values } of narrowing(readerOf(caller, place.swarm), place.nowMs)) {
-      const statement = copy.prepare(text);
-      statement.bind(values.map((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)));
-      statement.step();
-      statement.free();
+      step(copy, text, values);
     }
     // Packed anew: pages that were freed still hold what was deleted.
     copy.run('VACUUM');
     const file = copy.export();
-    open.engine.within(caller, (step) => {
-      event(step, 'memory.exported', {});
-      audit(step, 'export', file.byteLength);
+    open.engine.within(caller, (now) => {
+      noteAgent(now);
+      event(now, 'memory.exported', {});
+      audit(now, 'export', file.byteLength);
     });
     return file;
   } finally {
     copy.close();
+  }
+}
+
+function step(database: SqlJsDatabase, text: string, values: readonly SqlValue[]): void {
+  const statement = database.prepare(text);
+  statement.bind(values.map((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)));
+  statement.step();
+  statement.free();
+}
+
+/** The file of a memory that was never written: as that of one in which the caller may see nothing. */
+export function emptyFile(engine: SqlJs): Uint8Array<ArrayBuffer> {
+  const empty = new engine.Database();
+  try {
+    empty.run('PRAGMA page_size=4096');
+    // Whole tables only, so nothing needs to be answered.
+    const exec = (query: string, ...bindings: SqlValue[]): { toArray: () => Row[]; rowsWritten: number } => {
+      step(empty, query, bindings);
+      return { toArray: () => [], rowsWritten: 0 };
+    };
+    migrate({ sql: { exec } as never, transactionSync: (body) => body() }, MEMORY_MIGRATIONS);
+    empty.run('VACUUM');
+    return empty.export();
+  } finally {
+    empty.close();
   }
 }
 
@@ -55,6 +83,7 @@ export function importFile(
   engine: SqlJs,
   caller: Caller,
   file: Uint8Array<ArrayBuffer>,
+  { shard, shards = 1 }: Pick<MemoryHome, 'shard' | 'shards'> = { shard: 0 },
 ): Result<{ readonly restorePoint: string; readonly entries: number; readonly skipped: number }, FleetError> {
   if (open.database.databaseSize > IMPORT_BYTES_MAX) {
     const limit = IMPORT_BYTES_MAX;
@@ -69,7 +98,9 @@ export function importFile(
   if (!read.ok) return read;
   const restorePoint = open.database.importFile(open.database.exportFile());
   const entries = open.engine.within(caller, (step) => {
-    const taken = read.value.filter((entry) => takeIn(step, entry)).length;
+    // Each shard is given the whole file and takes what is its own.
+    const isOurs = ({ key }: FileEntry): boolean => typeof key === 'string' && shardOf(key, shards) === shard;
+    const taken = read.value.filter((entry) => isOurs(entry) && takeIn(step, entry)).length;
     event(step, 'memory.imported', { entries: taken });
     audit(step, 'import', taken, { restorePoint, skipped: read.value.length - taken });
     return taken;
@@ -77,6 +108,8 @@ export function importFile(
   return ok({ restorePoint: String(restorePoint), entries, skipped: read.value.length - entries });
 }
 
+/** A row of a file is some dozens of bytes at least, and costs ten times that in memory. */
+const IMPORT_ENTRIES_MAX = 50_000;
 const MAGIC = 'SQLite format 3\0';
 
 function readEntries(engine: SqlJs, file: Uint8Array<ArrayBuffer>): Result<readonly FileEntry[], FleetError> {
@@ -89,6 +122,11 @@ function readEntries(engine: SqlJs, file: Uint8Array<ArrayBuffer>): Result<reado
     // A view or a virtual table of that name could be anything.
     const kind = cell(source, "SELECT type || ' ' || upper(substr(trim(sql), 1, 12)) FROM sqlite_master WHERE name = 'memory'");
     if (kind !== 'table CREATE TABLE') return err(unusable('has no table memory'));
+    // A generated column makes any number of bytes out of a small file.
+    if (cell(source, "SELECT COUNT(*) FROM pragma_table_xinfo('memory') WHERE hidden <> 0") !== 0)
+      return err(unusable('has a table memory with generated columns'));
+    if (Number(cell(source, 'SELECT COUNT(*) FROM memory')) > IMPORT_ENTRIES_MAX)
+      return err(unusable(`has more than ${IMPORT_ENTRIES_MAX} entries`));
     return ok(rowsOf(source));
   } catch {
     return err(unusable('is a SQLite file that cannot be read'));

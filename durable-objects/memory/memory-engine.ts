@@ -1,15 +1,30 @@
 import type { FleetError } from '../../shared/errors.ts';
+import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
 import type { LeaseRevocation, MemoryCommand, MemoryOutput, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
 import { err, type Result } from '../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import type { MemoryLease } from '../../shared/schemas/memory.ts';
+import { isInside } from './core/acl.ts';
+import { leaseOfArtifact } from './core/artifacts.ts';
+import { leaseOfClaim } from './core/claims.ts';
 import { decide, READS, type Surroundings } from './core/decide.ts';
-import { keepLease, leasesToAsk, noteTask, revokeLease, knowsTask, type LeaseFacts, type TaskFacts } from './core/fences.ts';
+import {
+  keepLease,
+  keepTasks,
+  leasesToAsk,
+  noteTask,
+  tasksToAsk,
+  revokeLease,
+  knowsTask,
+  type LeaseFacts,
+  type TaskFacts,
+} from './core/fences.ts';
 import { recall, remember, type Kept } from './core/idempotency.ts';
-import { audit } from './core/records.ts';
-import type { Sql } from './core/sql.ts';
+import { audit, event } from './core/records.ts';
+import { isUntouched, setShardCount, shardCount } from './core/shards.ts';
+import { run, sql, type Sql } from './core/sql.ts';
 import { keepMetrics } from './core/status.ts';
-import { readerOf, type Place, type Step } from './core/step.ts';
+import { counters, readerOf, type Counters, type Place, type Step } from './core/step.ts';
 import { nextEndMs, sweep } from './core/sweep.ts';
 import { Undo } from './core/transactions.ts';
 import type { VectorSearch } from './core/vectors.ts';
@@ -18,13 +33,14 @@ import type { VectorSearch } from './core/vectors.ts';
 export interface MemoryStorage {
   readonly sql: Sql & { readonly databaseSize: number };
   transactionSync<T>(closure: () => T): T;
-  readonly restorePoints?: readonly unknown[];
+  readonly restorePoints?: readonly { readonly id: number; readonly createdAtMs: number; readonly reason: string }[];
 }
 
 export interface EngineWorld {
   readonly nowMs: () => number;
   readonly ulid: () => string;
   readonly sha256Hex: (text: string) => string;
+  readonly sha256OfParts: (parts: Iterable<ArrayBuffer>) => string;
   readonly vectors: VectorSearch;
 }
 
@@ -44,6 +60,8 @@ export class MemoryEngine {
   readonly #place: Place;
   /** Counted since they were last stored. Lost with the object's memory: they are metrics, not facts. */
   #counts = new Map<string, number>();
+  /** As stored; null: not read yet, or perhaps changed. */
+  #shards: number | null = null;
 
   constructor(storage: MemoryStorage, world: EngineWorld, place: Place) {
     this.#storage = storage;
@@ -51,14 +69,33 @@ export class MemoryEngine {
     this.#place = place;
   }
 
-  /** Leases that must be asked about, and tasks that are named and not known here yet. */
-  questions(requests: readonly MemoryRequest[]): Questions {
+  /**
+   * Whether this memory has so many shards. One in which nothing has been done takes the number that its first caller says:
+   * whoever calls a shard beyond the first has learned it from the first.
+   */
+  settle(shards: number): boolean {
     const { sql } = this.#storage;
+    this.#shards ??= shardCount(sql);
+    if (this.#shards === shards) return true;
+    if (!isUntouched(sql)) return false;
+    this.#storage.transactionSync(() => setShardCount(sql, shards));
+    this.#shards = shards;
+    return true;
+  }
+
+  get shards(): number {
+    return (this.#shards ??= shardCount(this.#storage.sql));
+  }
+
+  /** Leases that must be asked about, and tasks that are named and not known here yet. An outsider's are never asked about. */
+  questions(caller: Caller, requests: readonly MemoryRequest[]): Questions {
+    const { sql } = this.#storage;
+    if (!isInside(readerOf(caller, this.#place.swarm))) return { leases: [], tasks: [] };
     const nowMs = this.#world.nowMs();
     const leases = new Set<string>();
     const tasks = new Set<string>();
     for (const { command } of requests) {
-      const lease = leaseOf(command);
+      const lease = leaseOf(sql, command);
       if (lease !== undefined) for (const id of leasesToAsk(sql, lease, nowMs)) leases.add(id);
       for (const id of tasksOf(command)) if (!knowsTask(sql, id)) tasks.add(id);
     }
@@ -75,8 +112,16 @@ export class MemoryEngine {
     const run = (): readonly MemoryReply[] => {
       for (const facts of told.leases ?? []) keepLease(step, facts);
       for (const facts of told.tasks ?? []) noteTask(step, facts);
-      return requests.map((request) => this.#one(step, request));
+      let answered = 0;
+      return requests.map((request): MemoryReply => {
+        // Answers leave together: many large values would fit neither the object's memory nor one message.
+        if (answered > MEMORY_LIMITS.batchBytes && request.command.type === 'retrieve') return TOO_MUCH_AT_ONCE;
+        const reply = this.#one(step, request);
+        if (requests.length > 1) answered += bytesOf(reply);
+        return reply;
+      });
     };
+    if (requests.some(({ command }) => command.type === 'putSettings')) this.#shards = null;
     const onlyReads = told.leases === undefined && told.tasks === undefined && requests.every((r) => READS.has(r.command.type));
     if (onlyReads) return run();
     try {
@@ -105,7 +150,10 @@ export class MemoryEngine {
   #decide(step: Step, command: MemoryCommand): Result<MemoryOutput, FleetError> {
     const around: Surroundings = {
       databaseBytes: this.#storage.sql.databaseSize,
-      restorePoints: command.type === 'erase' ? (this.#storage.restorePoints?.length ?? 0) : 0,
+      restorePoints:
+        command.type === 'erase' || command.type === 'memoryStatus'
+          ? (this.#storage.restorePoints ?? []).map(({ id, createdAtMs, reason }) => ({ id: String(id), createdAtMs, reason }))
+          : [],
       pendingMetrics: this.#counts,
     };
     if (command.type !== 'transaction') return decide(step, command, around);
@@ -138,12 +186,32 @@ export class MemoryEngine {
     return recall(this.#storage.sql, ref, this.#world.nowMs());
   }
 
+  /** After the rows were replaced by those of a restore point: what only ever rises goes on from where it was. */
+  restored(caller: Caller, before: Counters, facts: { readonly from: number; readonly left: number }): void {
+    this.#shards = null;
+    this.#world.vectors.forget();
+    this.within(caller, (step) => {
+      run(
+        step.db,
+        sql`UPDATE counters SET next_id = MAX(next_id, ${before.next_id}), acl_epoch = MAX(acl_epoch, ${before.acl_epoch}) + 1,
+          claim_token = MAX(claim_token, ${before.claim_token})`,
+      );
+      event(step, 'memory.restored', {});
+      audit(step, 'restore', facts.from, { left: facts.left });
+    });
+  }
+
+  counters(): Counters {
+    return counters(this.#storage.sql);
+  }
+
   /** Leases that pools have taken back. */
   leasesRevoked(caller: Caller, revoked: readonly LeaseRevocation[]): void {
     const step = this.#step(caller);
     this.#storage.transactionSync(() => {
       for (const one of revoked) revokeLease(step, one);
       audit(step, 'leases_revoked', revoked.length);
+      step.count('lease_revoked', revoked.length);
     });
   }
 
@@ -159,8 +227,18 @@ export class MemoryEngine {
     return { again, nextEndMs: this.nextEndMs() };
   }
 
+  /** Tasks whose mirror may be behind; what their pools say goes to `keepTasks`. */
+  tasksToAsk(): readonly string[] {
+    return tasksToAsk(this.#storage.sql, this.#world.nowMs());
+  }
+
+  /** `facts` null: the pools did not answer; they are asked again in a minute. */
+  keepTasks(caller: Caller, asked: readonly string[], facts: readonly TaskFacts[] | null): void {
+    this.within(caller, (step) => keepTasks(step, asked, facts));
+  }
+
   nextEndMs(): number | null {
-    return nextEndMs({ db: this.#storage.sql });
+    return nextEndMs({ db: this.#storage.sql, nowMs: this.#world.nowMs() });
   }
 
   get hasPendingMetrics(): boolean {
@@ -182,13 +260,30 @@ export class MemoryEngine {
       nowMs: this.#world.nowMs(),
       ulid: this.#world.ulid,
       sha256Hex: this.#world.sha256Hex,
+      sha256OfParts: this.#world.sha256OfParts,
       vectors: this.#world.vectors,
+      databaseBytes: this.#storage.sql.databaseSize,
       count: (metric, by = 1) => void this.#counts.set(metric, (this.#counts.get(metric) ?? 0) + by),
     };
   }
 }
 
-const leaseOf = (command: MemoryCommand): MemoryLease | undefined => ('lease' in command ? command.lease : undefined);
+export const TOO_MUCH_AT_ONCE: MemoryReply = err({
+  kind: 'payload_too_large',
+  limitBytes: MEMORY_LIMITS.batchBytes,
+  detail: 'The values of this batch are as many bytes as one answer holds. Read this entry by itself.',
+});
+
+/** Of the value that a read answers. */
+export const bytesOf = (reply: MemoryReply): number =>
+  reply.ok && reply.value !== null && 'tag' in reply.value ? (reply.value.entry?.value?.length ?? 0) : 0;
+
+/** The lease that a command is done under: the one it names, or that under which what it goes on with was begun. */
+function leaseOf(db: Sql, command: MemoryCommand): MemoryLease | undefined {
+  if (command.type === 'putChunk') return leaseOfArtifact(db, command.artifactId);
+  if (command.type === 'renewClaim') return leaseOfClaim(db, command.claimId);
+  return 'lease' in command ? command.lease : undefined;
+}
 
 function tasksOf(command: MemoryCommand): readonly string[] {
   switch (command.type) {

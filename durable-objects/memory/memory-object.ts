@@ -3,7 +3,14 @@ import { DurableObject } from 'cloudflare:workers';
 import { monotonicFactory } from 'ulid';
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import { MEMORY_LIMITS } from '../../shared/memory-limits.ts';
-import type { LeaseRevocation, MemoryHome, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import type {
+  LeaseRevocation,
+  MemoryHome,
+  MemoryImportReply,
+  MemoryReply,
+  MemoryRequest,
+  MemoryRestoreReply,
+} from '../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../shared/result.ts';
 import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import { SealedError } from '../../wasm/sqlite/errors.ts';
@@ -15,10 +22,11 @@ import type { RegionEnv } from '../env.ts';
 import { logError } from '../lib/log.ts';
 import { migrate } from '../lib/migrate.ts';
 import { assertOwnObject } from '../lib/own-region.ts';
-import { memoryObjectName } from '../stubs.ts';
+import { memoryObjectName, memoryStub } from '../stubs.ts';
 import { emptyAnswer } from './core/empty.ts';
+import { otherCount } from './core/shards.ts';
 import { readerOf } from './core/step.ts';
-import { exportFile, importFile } from './files.ts';
+import { emptyFile, exportFile, importFile } from './files.ts';
 import { keyProviderOf } from './key-provider.ts';
 import type { FileStream, MemoryApi } from './memory-api.ts';
 import { MemoryEngine } from './memory-engine.ts';
@@ -99,6 +107,11 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
         nowMs: () => Date.now(),
         ulid: () => this.#ulid(),
         sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
+        sha256OfParts: (parts) => {
+          const hash = createHash('sha256');
+          for (const part of parts) hash.update(new Uint8Array(part));
+          return hash.digest('hex');
+        },
         vectors: new VectorMemory(loadDot, () => database.sql),
       },
       { region: home.region, swarm: home.swarm },
@@ -121,7 +134,8 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
       }
       const open = await this.#open(fleet, home);
       const { engine } = open;
-      const questions = engine.questions(requests);
+      if (!engine.settle(home.shards ?? 1)) return requests.map(() => err(otherCount()));
+      const questions = engine.questions(caller, requests);
       if (questions.leases.length === 0 && questions.tasks.length === 0) {
         return this.#done(engine.execute(caller, requests), requests, open);
       }
@@ -137,9 +151,10 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
 
   async exportFile(fleet: string, home: MemoryHome, caller: Caller): Promise<Result<FileStream, FleetError>> {
     this.#at(fleet, home, caller);
-    if (!this.#exists) return err(notFound('memory'));
     try {
+      if (!this.#exists) return ok(new Blob([emptyFile(await loadSqlJs())]).stream());
       const open = await this.#open(fleet, home);
+      if (!open.engine.settle(home.shards ?? 1)) return err(otherCount());
       const file = exportFile(open, await loadSqlJs(), caller, { swarm: home.swarm, nowMs: Date.now() });
       this.#arm(open);
       return ok(new Blob([file]).stream());
@@ -159,12 +174,44 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       const open = await this.#open(fleet, home);
       const engine = await loadSqlJs();
+      if (!open.engine.settle(home.shards ?? 1)) return err(otherCount());
       const kept = idempotency === null ? null : open.engine.recallFor(idempotency);
       if (kept !== null) return kept as MemoryImportReply;
-      const imported = importFile(open, engine, caller, new Uint8Array(file));
+      const imported = importFile(open, engine, caller, new Uint8Array(file), home);
       if (imported.ok && idempotency !== null) open.engine.rememberFor(caller, idempotency, imported);
       this.#arm(open);
       return imported;
+    } catch (error) {
+      return err(this.#refused(error));
+    }
+  }
+
+  async restore(
+    fleet: string,
+    home: MemoryHome,
+    caller: Caller,
+    restorePoint: number,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply> {
+    this.#at(fleet, home, caller);
+    if (!this.#exists) return err(notFound('restore point'));
+    try {
+      const open = await this.#open(fleet, home);
+      const { database, engine } = open;
+      if (!engine.settle(home.shards ?? 1)) return err(otherCount());
+      const kept = idempotency === null ? null : engine.recallFor(idempotency);
+      if (kept !== null) return kept as MemoryRestoreReply;
+      if (!database.restorePoints.some(({ id }) => id === restorePoint)) return err(notFound('restore point'));
+      // From here to the end nothing else runs, and what is written is written together.
+      const before = engine.counters();
+      const left = database.restore(restorePoint);
+      // The point may be older than the present schema.
+      migrate(database, MEMORY_MIGRATIONS);
+      engine.restored(caller, before, { from: restorePoint, left });
+      const answer = ok({ restorePoint: String(left) });
+      if (idempotency !== null) engine.rememberFor(caller, idempotency, answer);
+      this.#arm(open);
+      return answer;
     } catch (error) {
       return err(this.#refused(error));
     }
@@ -180,7 +227,10 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
 
   /** The output gate holds every answer until what it tells of is on the disk. */
   #done(replies: readonly MemoryReply[], requests: readonly MemoryRequest[], open: Open): readonly MemoryReply[] {
-    const hasErased = requests.some(({ command }, i) => command.type === 'erase' && replies[i]?.ok === true);
+    // A repeat tells of what was erased then: restore points that were made since are not its own.
+    const hasErased = requests.some(
+      ({ command }, i) => command.type === 'erase' && replies[i]?.ok === true && replies[i].replayed !== true,
+    );
     if (hasErased) for (const { id } of open.database.restorePoints) open.database.dropRestorePoint(id);
     this.#arm(open);
     return replies;
@@ -189,8 +239,20 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
   async leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void> {
     this.#at(fleet, home);
     if (!this.#exists) return;
-    const { engine } = await this.#open(fleet, home);
-    engine.leasesRevoked({ ...SYSTEM, fleet }, revoked);
+    const open = await this.#open(fleet, home);
+    open.engine.leasesRevoked({ ...SYSTEM, fleet }, revoked);
+    // What it wrote has its bounds, too, and nobody else may come by for days.
+    this.#arm(open);
+    // Pools know of the first shard only.
+    const { shards } = open.engine;
+    if (home.shard !== 0) return;
+    const others = Array.from({ length: shards - 1 }, (_, i): MemoryHome => ({ ...home, shard: i + 1, shards }));
+    await Promise.all(others.map((other) => memoryStub(this.env, fleet, other).leasesRevoked(fleet, other, revoked)));
+  }
+
+  async shardCount(fleet: string, home: MemoryHome): Promise<number | null> {
+    this.#at(fleet, home);
+    return this.#exists ? (await this.#open(fleet, home)).engine.shards : null;
   }
 
   /** One alarm for ends, bounds, metrics and the database's own upkeep. A late or doubled one does no harm. */
@@ -198,16 +260,52 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     this.#armedAtMs = null;
     const known = this.#home ?? this.#homeOfName();
     if (known === null || !this.#exists) return;
-    const open = await this.#open(known.fleet, known.home);
-    const { again } = open.engine.sweep({ ...SYSTEM, fleet: known.fleet });
-    if (open.database.maintenanceDueAtMs <= Date.now()) await this.#maintain(open);
-    this.#arm(open, again ? Date.now() + MEMORY_LIMITS.sweepPauseMs : null);
+    try {
+      const open = await this.#open(known.fleet, known.home);
+      const again = this.#sweep(open, known.fleet);
+      await this.#mirrorTasks(open, known.fleet);
+      await this.#maintain(open);
+      this.#arm(open, again ? Date.now() + MEMORY_LIMITS.sweepPauseMs : null);
+    } catch (error) {
+      // The platform repeats an alarm that fails only so often; a key service may be away for longer.
+      logError('memory not opened by its alarm', error);
+      this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
+    }
+  }
+
+  /** Tasks end in their pools, which tell nobody: the mirror asks. */
+  async #mirrorTasks({ engine }: Open, fleet: string): Promise<void> {
+    const caller = { ...SYSTEM, fleet };
+    try {
+      const asked = engine.tasksToAsk();
+      if (asked.length === 0) return;
+      const facts = await new PoolFacts(this.env, fleet).tasks(asked).catch((error: unknown) => {
+        logError('tasks not mirrored', error);
+        return null;
+      });
+      engine.keepTasks(caller, asked, facts);
+    } catch (error) {
+      logError('mirror of tasks not written', error);
+      this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
+    }
+  }
+
+  /** One damaged page must not keep all the others from a new key. */
+  #sweep({ engine }: Open, fleet: string): boolean {
+    try {
+      return engine.sweep({ ...SYSTEM, fleet }).again;
+    } catch (error) {
+      logError('memory not swept', error);
+      this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
+      return false;
+    }
   }
 
   /** One step of rotation, compaction or clearing up. What stops it, such as a key service, is tried again later. */
   async #maintain({ database }: Open): Promise<void> {
     try {
-      await database.maintain();
+      if (database.maintenanceDueAtMs <= Date.now()) await database.maintain();
+      else if (isWorthCompacting(database.sql)) database.startCompaction();
     } catch (error) {
       logError('memory upkeep', error);
       this.#armAt(Date.now() + MEMORY_LIMITS.upkeepMs);
@@ -246,6 +344,16 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     await Promise.all([alarm, deleted]);
     await this.ctx.storage.sync();
   }
+}
+
+/** Free pages that are written anew: a sixteenth of the database is not worth it, and neither is a small one. */
+const FREE_PAGES_MIN = 4_096;
+
+/** Free pages are reused by themselves; when most of a database is free, nothing will for long. */
+function isWorthCompacting(sql: SealedDatabase['sql']): boolean {
+  const number = (pragma: string): number => Number(Object.values(sql.exec(`PRAGMA ${pragma}`).toArray()[0] ?? {})[0] ?? 0);
+  const free = number('freelist_count');
+  return free >= FREE_PAGES_MIN && free * 2 > number('page_count');
 }
 
 /** What a fault of keys or pages is to the caller; null for our own mistakes. Nothing of the fault itself is told. */

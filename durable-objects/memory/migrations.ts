@@ -119,4 +119,20 @@ export const MEMORY_MIGRATIONS: readonly Migration[] = [
        ) STRICT`,
     ],
   },
+  {
+    name: '0002-quarantined-leases',
+    sql: [`ALTER TABLE fences ADD COLUMN quarantined_at INTEGER`],
+  },
+  {
+    name: '0003-shards',
+    sql: [`ALTER TABLE counters ADD COLUMN shards INTEGER NOT NULL DEFAULT 1`],
+  },
+  {
+    name: '0004-upkeep',
+    // What every request and every minute asks for must not cost a walk through a table.
+    sql: [
+      `CREATE INDEX artifacts_by_end ON artifacts (expires_at) WHERE expires_at IS NOT NULL`,
+      `CREATE INDEX tasks_open ON tasks (updated_at) WHERE completed_at IS NULL`,
+    ],
+  },
 ];

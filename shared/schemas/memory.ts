@@ -24,7 +24,7 @@ const PrefixSchema = z
   .refine((prefix) => utf8Bytes(prefix) <= MEMORY_LIMITS.keyBytes, `must be at most ${MEMORY_LIMITS.keyBytes} bytes of UTF-8`)
   .refine(isText, 'must be text without NUL');
 const SubjectSchema = z.string().min(1).max(160).refine(isText, 'must be text');
-const TagSchema = z.string().min(1).max(MEMORY_LIMITS.tagChars).refine(isText, 'must be text');
+export const TagSchema = z.string().min(1).max(MEMORY_LIMITS.tagChars).refine(isText, 'must be text');
 const TaskIdSchema = z.string().min(1).max(LIMITS.nameChars);
 const VersionSchema = z.int().min(0);
 
@@ -126,7 +126,10 @@ export const VectorSearchSchema = z
 const ScoredSchema = MemoryEntrySchema.extend({ score: z.number() });
 export const SearchReplySchema = z.object({
   data: z.array(ScoredSchema),
-  complete: z.boolean().optional().meta({ description: 'False: more entries without an index than one search looks through' }),
+  complete: z
+    .boolean()
+    .optional()
+    .meta({ description: 'False: there may be more than one search looks through, or than one answer holds' }),
 });
 
 const OperationSchema = z.discriminatedUnion('op', [
@@ -381,6 +384,9 @@ export const MemorySettingsSchema = z
       .max(MEMORY_LIMITS.textIndexPrefixes)
       .default([])
       .meta({ description: 'Beginnings of keys whose text is indexed; an empty one: all' }),
+    shards: z.int().min(1).max(MEMORY_LIMITS.shards).optional().meta({
+      description: 'Objects that the entries are spread over by key. Chosen before anything is written; absent: as it is',
+    }),
   })
   .meta({ id: 'MemorySettings' });
 export type MemorySettings = z.infer<typeof MemorySettingsSchema>;
@@ -395,6 +401,9 @@ export const MemoryStatusSchema = z
     claims: z.int(),
     aclEpoch: z.int(),
     databaseBytes: z.int(),
+    restorePoints: z
+      .array(z.object({ id: z.string(), createdAtMs: InstantSchema, reason: z.string() }))
+      .meta({ description: 'States before imports and restores, oldest first; four are kept' }),
     agents: z.array(z.object({ id: z.string(), pool: z.string(), status: z.string(), updatedAtMs: InstantSchema })),
     tasks: z.array(z.object({ id: z.string(), status: z.string(), agentId: z.string().optional(), updatedAtMs: InstantSchema })),
     metrics: z.record(z.string(), z.number()).meta({ description: 'Sums of the last hour, and rates of the caches' }),
@@ -402,6 +411,12 @@ export const MemoryStatusSchema = z
   .meta({ id: 'MemoryStatus' });
 export type MemoryStatus = z.infer<typeof MemoryStatusSchema>;
 
+/** As an import answered it, or the status lists it: a number for each shard. */
+const RestorePointSchema = z.string().regex(/^[0-9]{1,9}(?: [0-9]{1,9}){0,63}$/, 'must be a restore point of this memory');
+export const RestoreSchema = z.strictObject({ restorePoint: RestorePointSchema }).meta({ id: 'MemoryRestore' });
+export const RestoreReplySchema = z
+  .object({ restorePoint: z.string().meta({ description: 'The state that was left, which can be gone back to' }) })
+  .meta({ id: 'MemoryRestored' });
 export const ImportReplySchema = z
   .object({ restorePoint: z.string(), entries: z.int(), skipped: z.int() })
   .meta({ id: 'MemoryImport' });

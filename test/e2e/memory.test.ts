@@ -312,6 +312,77 @@ describe('files', () => {
   });
 });
 
+describe('restore points', () => {
+  it('M146 an import is undone as a whole, and what rises goes on rising', async () => {
+    const at = (route: string, who: string, options: Call = {}): Promise<Answer> =>
+      fleet.call(options.body === undefined && options.raw === undefined ? 'GET' : 'POST', `/v1/memory/vault${route}${HERE}`, {
+        token: who,
+        ...options,
+      });
+    const set = (value: unknown): Promise<Answer> =>
+      fleet.call('PUT', `/v1/memory/vault/entries/k${HERE}`, { token: fleet.admin, body: { value, level: 'swarm' } });
+    const value = async (): Promise<unknown> => (await at('/entries/k', operator)).json['value'];
+    await set('first');
+    const response = await fetch(`${fleet.url}/v1/memory/vault/export${HERE}`, {
+      headers: { authorization: `Bearer ${operator}` },
+    });
+    const file = new Uint8Array(await response.arrayBuffer());
+    await set('second');
+    const claim = (path: string): Promise<Answer> => at('/claims', operator, { body: { paths: [path] } });
+    const imported = await at('/import', fleet.admin, { raw: file, headers: { 'content-type': 'application/vnd.sqlite3' } });
+    expect([imported.status, await value()]).toEqual([200, 'first']);
+    const before = (await claim('a')).json['fencingToken'] as number;
+    expect((await at('/status', operator)).json['restorePoints']).toMatchObject([{ id: imported.json['restorePoint'] }]);
+    const back = (restorePoint: unknown, who = fleet.admin): Promise<Answer> => at('/restore', who, { body: { restorePoint } });
+    expect((await back('99')).status).toBe(404);
+    expect((await back('x')).status).toBe(422);
+    expect((await back('1', operator)).status).toBe(403);
+    const restored = await back(imported.json['restorePoint']);
+    expect([restored.status, await value()], restored.text).toEqual([200, 'second']);
+    expect((await claim('b')).json['fencingToken']).toBe(before + 1);
+    expect((await back(restored.json['restorePoint'])).status).toBe(200);
+    expect(await value()).toBe('first');
+    const audit = (await at('/audit', operator)).json['data'] as { action: string }[];
+    expect(audit.at(-1)?.action).toBe('restore');
+  });
+});
+
+describe('a large swarm', () => {
+  it('M94 lies in several objects, and is one memory to whoever uses it', async () => {
+    const at = (method: string, route: string, options: Call = {}): Promise<Answer> =>
+      fleet.call(method, `/v1/memory/large${route}${route.includes('?') ? '&' : '?'}region=${REGION}`, options);
+    const settings = await at('PUT', '/settings', { body: { shards: 4, textIndex: ['n/'] } });
+    expect([settings.status, settings.json['shards']], settings.text).toEqual([200, 4]);
+    const operations = Array.from({ length: 60 }, (_, i) => ({ op: 'put', key: `n/${i}`, value: `word w${i}`, level: 'swarm' }));
+    expect((await at('POST', '/batch', { body: { operations } })).status).toBe(200);
+    const keys: unknown[] = [];
+    for (let cursor = ''; ;) {
+      const page = await at('GET', `/entries?limit=17${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
+      keys.push(...(page.json['data'] as { key: string }[]).map(({ key }) => key));
+      const next = page.json['nextCursor'];
+      if (typeof next !== 'string') break;
+      cursor = next;
+    }
+    expect(new Set(keys).size).toBe(60);
+    expect(keys).toHaveLength(60);
+    expect((await at('POST', '/search', { body: { query: 'w7' } })).json['data']).toMatchObject([{ key: 'n/7' }]);
+    expect((await at('GET', '/status')).json['entries']).toBe(60);
+    expect(code(await at('POST', '/transaction', { body: { operations: operations.slice(0, 9) } }))).toBe('validation_failed');
+    expect(code(await at('PUT', '/settings', { body: { shards: 2 } }))).toBe('invalid_state');
+    expect(code(await at('GET', '/export'))).toBe('validation_failed');
+    const files = await Promise.all([0, 1, 2, 3].map((shard) => at('GET', `/export?shard=${shard}`)));
+    expect(files.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    const erased = await at('POST', '/erase', { body: { prefix: 'n/' } });
+    expect(erased.json).toMatchObject({ remaining: 0, erased: { memory: 60 } });
+    // An outsider is told of it what it is told of nothing.
+    const [there, nowhere] = await Promise.all([
+      at('GET', '/entries/x', { token: viewer }),
+      fleet.call('GET', `/v1/memory/nowhere/entries/x${HERE}`, { token: viewer }),
+    ]);
+    expect([there.status, there.json['detail']]).toEqual([nowhere.status, nowhere.json['detail']]);
+  });
+});
+
 describe('the disk', () => {
   it('M140 holds no key, no value, no owner and no table of a memory in clear', async () => {
     const mark = 'PLAINTEXT-MARK-7f3a';

@@ -56,6 +56,12 @@ export interface Harness {
   rows(query: string): Record<string, unknown>[];
 }
 
+export function sha256Of(...parts: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}
+
 /** A memory on node:sqlite with a clock of its own. */
 export function memory(options: { readonly storage?: NodeStorage } = {}): Harness {
   const storage = options.storage ?? new NodeStorage();
@@ -65,6 +71,7 @@ export function memory(options: { readonly storage?: NodeStorage } = {}): Harnes
     nowMs: () => harness.nowMs,
     ulid: () => makeUlid(harness.nowMs),
     sha256Hex: (text) => createHash('sha256').update(text).digest('hex'),
+    sha256OfParts: (parts) => sha256Of(...[...parts].map((part) => new Uint8Array(part))),
     vectors: new VectorMemory(loadDot, () => storage.sql),
   };
   const engine = new MemoryEngine(storage, world, { region: REGION, swarm: SWARM });

@@ -1,11 +1,11 @@
 /**
  * Writes the state of a memory as the present code stores it, for the migration test:
  *
- *   node test/lib/write-memory-fixture.ts > test/unit/memory/fixtures/0001-memory.sql
+ *   node test/lib/write-memory-fixture.ts > test/unit/memory/fixtures/0004-upkeep.sql
  *
  * Run it once when a migration is added, with the name of that migration, and never again: the file is what was stored then.
  */
-import { agent, agentId, lease, memory, person, taskId, allocationId } from './memory-harness.ts';
+import { agent, agentId, lease, memory, person, sha256Of, taskId, allocationId } from './memory-harness.ts';
 
 const m = memory();
 const [ada, bob] = [agent('coder', 1), agent('tester', 2)];
@@ -38,7 +38,7 @@ const artifact = m.must(ada, {
   type: 'createArtifact',
   name: 'a',
   bytes: 3,
-  sha256: 'a'.repeat(64),
+  sha256: sha256Of(new Uint8Array([1, 2, 3])),
   contentType: 'x',
   level: 'swarm',
 });

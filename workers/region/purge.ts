@@ -24,6 +24,7 @@ export async function purgeFleet(ports: RegionPorts, caller: Caller, memory: Mem
   }
   memory.cache.clear();
   memory.knownSwarms.clear();
+  memory.shards.clear();
   await registry.purge();
   ports.routes.forget(fleet);
 }

@@ -21,7 +21,14 @@ import type {
   TaskFilter,
   TaskView,
 } from '../../shared/rpc.ts';
-import type { EntryRef, EntryView, MemoryImportReply, MemoryReply, MemoryRequest } from '../../shared/memory-rpc.ts';
+import type {
+  EntryRef,
+  EntryView,
+  MemoryImportReply,
+  MemoryReply,
+  MemoryRequest,
+  MemoryRestoreReply,
+} from '../../shared/memory-rpc.ts';
 import type { BoosterOutcome } from '../../shared/rpc-booster.ts';
 import type { BoosterInstruction, BoosterReport, BoosterStatus } from '../../shared/schemas/booster.ts';
 import type { PutPool } from '../../shared/schemas/fleet.ts';
@@ -42,7 +49,7 @@ import { RouteCache } from './route-cache.ts';
 import { runCommands } from './run-commands.ts';
 import { openSession } from './session.ts';
 import { EntryCache } from './memory/entry-cache.ts';
-import { exportMemory, importMemory, readEntry, runMemory, type MemoryPorts } from './memory/region-memory.ts';
+import { exportMemory, importMemory, readEntry, restoreMemory, runMemory, type MemoryPorts } from './memory/region-memory.ts';
 import { sharedCacheOf } from './memory/upstash-cache.ts';
 import { mergeWhys, whyTask } from './why.ts';
 
@@ -50,6 +57,7 @@ import { mergeWhys, whyTask } from './why.ts';
 const ROUTES = new RouteCache();
 const ENTRIES = new EntryCache();
 const KNOWN_SWARMS = new Set<string>();
+const SHARDS = new Map<string, number>();
 
 /**
  * One region, as the router sees it. It trusts who the router says is calling, and nothing else: every id and pool is held
@@ -80,6 +88,7 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
       cache: ENTRIES,
       shared: sharedCacheOf(env.MEMORY_CACHE, region),
       knownSwarms: KNOWN_SWARMS,
+      shards: SHARDS,
       nowMs: this.#ports.nowMs,
       logError,
     };
@@ -267,8 +276,8 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     }
   }
 
-  async memoryExport(caller: Caller, swarm: string): Promise<Result<FileStream, FleetError>> {
-    return orOverloaded(exportMemory(this.#memory, caller, swarm));
+  async memoryExport(caller: Caller, swarm: string, shard: number | null): Promise<Result<FileStream, FleetError>> {
+    return orOverloaded(exportMemory(this.#memory, caller, swarm, shard));
   }
 
   async memoryImport(
@@ -278,6 +287,15 @@ export class RegionEntry extends WorkerEntrypoint<RegionEnv> implements RegionRp
     idempotency: IdempotencyRef | null,
   ): Promise<MemoryImportReply> {
     return orOverloaded(importMemory(this.#memory, caller, swarm, file, idempotency));
+  }
+
+  async memoryRestore(
+    caller: Caller,
+    swarm: string,
+    restorePoint: string,
+    idempotency: IdempotencyRef | null,
+  ): Promise<MemoryRestoreReply> {
+    return orOverloaded(restoreMemory(this.#memory, caller, swarm, restorePoint, idempotency));
   }
 
   async memoryEntry(caller: Caller, swarm: string, ref: EntryRef, maxStaleMs: number): Promise<Result<EntryView, FleetError>> {

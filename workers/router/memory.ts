@@ -83,7 +83,7 @@ export function entryPlace(
   const parsed = MemoryKeySchema.safeParse(key);
   if (key !== null && parsed.success) return ok({ ...place.value, key });
   if (context.request.method === 'GET' || context.request.method === 'DELETE') return err(notFound('entry'));
-  return err(invalidField('key', parsed.error?.issues[0]?.message ?? 'must be UTF-8'));
+  return err(invalidField('key', (key === null ? undefined : parsed.error?.issues[0]?.message) ?? 'must be UTF-8'));
 }
 
 /** The key as it was sent: a part of the path that is no UTF-8 is no key, whatever a lenient decoder would make of it. */

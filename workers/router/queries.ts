@@ -50,6 +50,12 @@ const MemoryShape = {
   region: RegionNameSchema.optional().meta({ description: 'An agent’s own region; else default: the fleet’s home region' }),
 };
 export const MemoryQuerySchema = z.object(MemoryShape);
+export const ExportQuerySchema = z.object({
+  ...MemoryShape,
+  shard: wholeNumber(0, MEMORY_LIMITS.shards - 1)
+    .optional()
+    .meta({ type: 'integer', minimum: 0, maximum: MEMORY_LIMITS.shards - 1, description: 'Needed where there are several' }),
+});
 export const MemoryPageQuerySchema = z.object({ ...MemoryShape, ...PageShape });
 const EntryRefShape = {
   ...MemoryShape,

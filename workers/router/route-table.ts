@@ -99,6 +99,7 @@ export const ROUTES = {
   quarantineMemory: { method: 'POST', path: '/v1/memory/{swarm}/quarantine', access: operator },
   exportMemory: { method: 'GET', path: '/v1/memory/{swarm}/export', access: recall },
   importMemory: { method: 'POST', path: '/v1/memory/{swarm}/import', access: admin },
+  restoreMemory: { method: 'POST', path: '/v1/memory/{swarm}/restore', access: admin },
   eraseMemory: { method: 'POST', path: '/v1/memory/{swarm}/erase', access: admin },
   claimPaths: { method: 'POST', path: '/v1/memory/{swarm}/claims', access: remember },
   listClaims: { method: 'GET', path: '/v1/memory/{swarm}/claims', access: recall },

@@ -3,11 +3,11 @@ import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import type { MemoryCommandMap } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
-import type { Artifact, CreateArtifact, MemoryLevel } from '../../../shared/schemas/memory.ts';
+import type { Artifact, CreateArtifact, MemoryLease, MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { grants } from './acl.ts';
-import { knowsTask } from './fences.ts';
-import { audit, event, type Acl } from './records.ts';
-import { first, join, rows, run, sql, type Fragment, type Row } from './sql.ts';
+import { holdLease, knowsTask, leaseFrom } from './fences.ts';
+import { audit, event, noteAgent, type Acl } from './records.ts';
+import { first, join, rows, run, sql, type Fragment, type Row, type Sql } from './sql.ts';
 import { counters, NOT_WRITABLE, type Step } from './step.ts';
 import { mayCreate, startWrite } from './writing.ts';
 
@@ -26,6 +26,16 @@ interface ArtifactRow extends Row {
   readonly completed_at: number | null;
   readonly expires_at: number | null;
   readonly allocation_id: string | null;
+  readonly fencing_token: number | null;
+}
+
+/** The lease that an artifact was announced under: its chunks are written under it, too. */
+export function leaseOfArtifact(db: Sql, artifactId: string): MemoryLease | undefined {
+  const row = first<Pick<ArtifactRow, 'allocation_id' | 'fencing_token'>>(
+    db,
+    sql`SELECT allocation_id, fencing_token FROM artifacts WHERE id = ${artifactId}`,
+  );
+  return row === null ? undefined : leaseFrom(row.allocation_id, row.fencing_token);
 }
 
 /** The one rule, asked about an artifact: it has a level and an owner, and no lists. */
@@ -72,6 +82,7 @@ export function createArtifact(step: Step, input: CreateArtifact): Result<Artifa
     const limit = count >= MEMORY_LIMITS.artifacts ? MEMORY_LIMITS.artifacts : MEMORY_LIMITS.artifactsBytes;
     return err({ kind: 'quota_exceeded', scope: 'swarm', limit, detail: 'This memory holds no more artifacts.' });
   }
+  if (input.bytes === 0 && input.sha256 !== step.sha256OfParts([])) return err(wrongDigest('sha256'));
   const id = `art.${step.ulid()}`;
   const chunks = Math.ceil(input.bytes / MEMORY_LIMITS.artifactChunkBytes);
   run(
@@ -100,6 +111,8 @@ export function putChunk(step: Step, input: MemoryCommandMap['putChunk'][0]): Re
   if (row === null) return err(find(step, input.artifactId, 'read') === null ? notFound('artifact') : NOT_WRITABLE);
   if (row.completed_at !== null) return err({ kind: 'invalid_state', state: 'complete', detail: 'The artifact is complete.' });
   if (input.number >= row.chunks) return err(notFound('chunk'));
+  const lease = holdLease(step, leaseFrom(row.allocation_id, row.fencing_token));
+  if (!lease.ok) return lease;
   const isLast = input.number === row.chunks - 1;
   const size = isLast ? row.bytes - input.number * MEMORY_LIMITS.artifactChunkBytes : MEMORY_LIMITS.artifactChunkBytes;
   if (input.data.byteLength !== size) {
@@ -113,12 +126,32 @@ export function putChunk(step: Step, input: MemoryCommandMap['putChunk'][0]): Re
   );
   const there = first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM artifact_chunks WHERE artifact_id = ${row.id}`)?.n ?? 0;
   const completed = there === row.chunks ? step.nowMs : null;
+  // The last chunk makes it readable: not when what was sent is not what was announced. That chunk may be sent again, or another.
+  if (completed !== null && step.sha256OfParts(chunksOf(step, row)) !== row.sha256) {
+    run(db, sql`DELETE FROM artifact_chunks WHERE artifact_id = ${row.id} AND number = ${input.number}`);
+    return err(wrongDigest('data'));
+  }
   if (completed !== null) {
     run(db, sql`UPDATE artifacts SET completed_at = ${completed} WHERE id = ${row.id}`);
     event(step, 'artifact.completed', { artifactId: row.id, name: row.name }, aclOf(row));
   }
   audit(step, 'put_chunk', row.id, { number: input.number });
   return ok(viewOf({ ...row, completed_at: completed }));
+}
+
+function* chunksOf(step: Step, row: ArtifactRow): Generator<ArrayBuffer> {
+  for (let number = 0; number < row.chunks; number += 1) {
+    const chunk = first<{ data: ArrayBuffer }>(
+      step.db,
+      sql`SELECT data FROM artifact_chunks WHERE artifact_id = ${row.id} AND number = ${number}`,
+    );
+    if (chunk !== null) yield chunk.data;
+  }
+}
+
+function wrongDigest(path: string): FleetError {
+  const message = 'makes an artifact with another SHA-256 than was announced';
+  return { kind: 'validation_failed', errors: [{ path, message }], detail: `${path} ${message}` };
 }
 
 export function getArtifact(step: Step, { artifactId }: { readonly artifactId: string }): Result<Artifact, FleetError> {
@@ -136,7 +169,7 @@ export function getChunk(step: Step, input: MemoryCommandMap['getChunk'][0]): Re
   return chunk === null ? err(notFound('chunk')) : ok(chunk.data);
 }
 
-/** Complete ones and the caller's own, oldest first. */
+/** What the caller may read, oldest first; one whose chunks are not all there says so. */
 export function listArtifacts(step: Step, input: MemoryCommandMap['listArtifacts'][0]): Result<Page<Artifact>, FleetError> {
   const conditions = [sql`a.id > ${input.after ?? ''}`, permitted(step, 'read')];
   if (input.name !== undefined) conditions.push(sql`a.name = ${input.name}`);
@@ -154,6 +187,7 @@ export function deleteArtifact(step: Step, { artifactId }: { readonly artifactId
   const row = find(step, artifactId, 'write');
   if (row === null) return err(find(step, artifactId, 'read') === null ? notFound('artifact') : NOT_WRITABLE);
   dropArtifact(step, row);
+  noteAgent(step);
   event(step, 'artifact.deleted', { artifactId: row.id }, aclOf(row));
   audit(step, 'delete_artifact', row.id);
   return ok(null);

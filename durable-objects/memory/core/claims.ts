@@ -3,11 +3,12 @@ import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import type { MemoryCommandMap } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
-import type { Claim, ClaimInput } from '../../../shared/schemas/memory.ts';
+import type { Claim, ClaimInput, MemoryLease } from '../../../shared/schemas/memory.ts';
 import { isInside } from './acl.ts';
 import { globProblem, overlap, patternsOf } from './globs.ts';
-import { audit, conflict, event, SWARM_WIDE } from './records.ts';
-import { rows, run, sql, type Row } from './sql.ts';
+import { holdLease, leaseFrom } from './fences.ts';
+import { audit, conflict, event, noteAgent, SWARM_WIDE } from './records.ts';
+import { first, rows, run, sql, type Row, type Sql } from './sql.ts';
 import { counters, forbidden, NOT_WRITABLE, type Step } from './step.ts';
 import { startWrite } from './writing.ts';
 
@@ -93,6 +94,15 @@ export function claim(step: Step, input: ClaimInput): Result<Claim, FleetError> 
   return ok(viewOf(partsOf(step, claimId)));
 }
 
+/** The lease that a claim was made under: it is renewed under it, too. */
+export function leaseOfClaim(db: Sql, claimId: string): MemoryLease | undefined {
+  const row = first<Pick<ResourceRow, 'allocation_id' | 'lease_token'>>(
+    db,
+    sql`SELECT allocation_id, lease_token FROM resources WHERE claim_id = ${claimId} LIMIT 1`,
+  );
+  return row === null ? undefined : leaseFrom(row.allocation_id, row.lease_token);
+}
+
 const partsOf = (step: Step, claimId: string): ResourceRow[] =>
   rows<ResourceRow>(step.db, sql`SELECT * FROM resources WHERE claim_id = ${claimId} ORDER BY id`);
 
@@ -115,6 +125,8 @@ export function renewClaim(step: Step, input: MemoryCommandMap['renewClaim'][0])
   if (!started.ok) return started;
   const found = held(step, input.claimId, input.fencingToken);
   if (!found.ok) return found;
+  const lease = holdLease(step, leaseOfClaim(step.db, input.claimId));
+  if (!lease.ok) return lease;
   run(step.db, sql`UPDATE resources SET expires_at = ${step.nowMs + input.leaseMs} WHERE claim_id = ${input.claimId}`);
   audit(step, 'renew_claim', input.claimId);
   return ok(viewOf(partsOf(step, input.claimId)));
@@ -124,6 +136,7 @@ export function releaseClaim(step: Step, input: MemoryCommandMap['releaseClaim']
   const found = held(step, input.claimId, input.fencingToken);
   if (!found.ok) return found;
   run(step.db, sql`DELETE FROM resources WHERE claim_id = ${input.claimId}`);
+  noteAgent(step);
   event(step, 'claim.released', { claimId: input.claimId });
   audit(step, 'release_claim', input.claimId);
   return ok(null);

@@ -58,12 +58,21 @@ export function decisionOf(
   return null;
 }
 
+export const AGENTS_VOTE = forbidden('Agents of the swarm vote, each for itself.');
+
+/** What is done about a task keeps what is known of it. */
+const touchTasks = (step: Step, ids: readonly string[]): void =>
+  void run(
+    step.db,
+    sql`UPDATE tasks SET updated_at = ${step.nowMs} WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`,
+  );
+
 /** A vote on a task by an agent of the swarm; until the decision it may be changed. */
 export function vote(step: Step, input: MemoryCommandMap['vote'][0]): Result<Consensus, FleetError> {
+  const { agentId } = step.caller;
+  if (agentId === undefined || !step.who.isMember) return err(isInside(step.who) ? AGENTS_VOTE : NOT_WRITABLE);
   const held = startWrite(step, input.lease);
   if (!held.ok) return held;
-  const { agentId } = step.caller;
-  if (agentId === undefined || !step.who.isMember) return err(forbidden('Agents of the swarm vote, each for itself.'));
   const { taskId } = input;
   if (!knowsTask(step.db, taskId)) return err(notFound('task'));
   if (decided(step, taskId) !== null) {
@@ -74,6 +83,12 @@ export function vote(step: Step, input: MemoryCommandMap['vote'][0]): Result<Con
     const limit = MEMORY_LIMITS.votesPerTask;
     return err({ kind: 'quota_exceeded', scope: 'swarm', limit, detail: 'This task has as many votes as it may.' });
   }
+  const votes = first<{ n: number }>(step.db, sql`SELECT COUNT(*) AS n FROM consensus`)?.n ?? 0;
+  if (votes >= MEMORY_LIMITS.votes) {
+    const limit = MEMORY_LIMITS.votes;
+    return err({ kind: 'quota_exceeded', scope: 'swarm', limit, detail: 'This memory holds no more votes.' });
+  }
+  touchTasks(step, [taskId]);
   const id = `vot.${step.ulid()}`;
   run(
     step.db,
@@ -155,6 +170,7 @@ export function addDependencies(
     if (target !== taskId && !reaches(step, target, taskId)) continue;
     return err({ kind: 'invalid_state', state: 'cyclic', detail: 'The tasks would wait for each other.' });
   }
+  touchTasks(step, [taskId, ...targets]);
   let added = 0;
   for (const target of targets) {
     added += run(

@@ -1,6 +1,7 @@
 import type { FleetError } from '../../../shared/errors.ts';
 import type { MemoryCommand, MemoryCommandType, MemoryOutput } from '../../../shared/memory-rpc.ts';
 import type { Result } from '../../../shared/result.ts';
+import type { MemoryStatus } from '../../../shared/schemas/memory.ts';
 import { createArtifact, deleteArtifact, getArtifact, getChunk, listArtifacts, putChunk } from './artifacts.ts';
 import { claim, listClaims, releaseClaim, renewClaim } from './claims.ts';
 import { addDependencies, getConsensus, listDependencies, vote } from './consensus.ts';
@@ -41,7 +42,7 @@ export const READS: ReadonlySet<MemoryCommandType> = new Set([
 export interface Surroundings {
   readonly databaseBytes: number;
   /** States before imports that are kept, and that an erasure must not leave. */
-  readonly restorePoints: number;
+  readonly restorePoints: MemoryStatus['restorePoints'];
   readonly pendingMetrics: ReadonlyMap<string, number>;
 }
 
@@ -73,7 +74,7 @@ export function decide(step: Step, command: MemoryCommand, around: Surroundings)
     case 'quarantine':
       return quarantine(step, command);
     case 'erase':
-      return erase(step, command, around.restorePoints);
+      return erase(step, command, around.restorePoints.length);
     case 'claim':
       return claim(step, command);
     case 'renewClaim':

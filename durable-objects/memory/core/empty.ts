@@ -3,6 +3,7 @@ import type { MemoryCommand, MemoryOutput } from '../../../shared/memory-rpc.ts'
 import { err, ok, type Result } from '../../../shared/result.ts';
 import { MemorySettingsSchema } from '../../../shared/schemas/memory.ts';
 import { isInside, type Reader } from './acl.ts';
+import { AGENTS_VOTE } from './consensus.ts';
 import { NOT_WRITABLE, type Place } from './step.ts';
 
 /**
@@ -10,6 +11,8 @@ import { NOT_WRITABLE, type Place } from './step.ts';
  * is one that may bring the memory to life, by a caller who may write there.
  */
 export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): Result<MemoryOutput, FleetError> | null {
+  // As `startWrite` says it where there is a memory.
+  if ('lease' in command && command.lease !== undefined && !isInside(who)) return err(NOT_WRITABLE);
   switch (command.type) {
     case 'list':
     case 'listClaims':
@@ -18,8 +21,8 @@ export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): 
     case 'listEvents':
     case 'listConflicts':
     case 'listAudit':
-    case 'vectorSearch':
       return ok({ data: [] });
+    case 'vectorSearch':
     case 'search':
       return ok({ data: [], complete: true });
     case 'retrieve':
@@ -41,7 +44,7 @@ export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): 
     case 'deleteArtifact':
       return err(notFound('artifact'));
     case 'getSettings':
-      return isInside(who) ? ok(MemorySettingsSchema.parse({})) : err(notFound('memory'));
+      return isInside(who) ? ok({ ...MemorySettingsSchema.parse({}), shards: 1 }) : err(notFound('memory'));
     case 'memoryStatus':
       if (!isInside(who)) return err(notFound('memory'));
       return ok({
@@ -52,16 +55,19 @@ export function emptyAnswer(command: MemoryCommand, who: Reader, place: Place): 
         claims: 0,
         aclEpoch: 0,
         databaseBytes: 0,
+        restorePoints: [],
         agents: [],
         tasks: [],
         metrics: {},
       });
+    case 'vote':
+      if (!who.isMember) return err(isInside(who) ? AGENTS_VOTE : NOT_WRITABLE);
+      return null;
     case 'store':
     case 'transaction':
     case 'quarantine':
     case 'erase':
     case 'claim':
-    case 'vote':
     case 'addDependencies':
     case 'createArtifact':
     case 'putSettings':

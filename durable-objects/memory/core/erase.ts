@@ -1,11 +1,11 @@
 import type { FleetError } from '../../../shared/errors.ts';
-import { ok, type Result } from '../../../shared/result.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
 import type { EraseInput, Erasure } from '../../../shared/schemas/memory.ts';
 import { dropArtifact } from './artifacts.ts';
 import type { EntryRow } from './entry-rows.ts';
 import { audit, event } from './records.ts';
 import { first, join, raw, rows, run, sql, type Fragment } from './sql.ts';
-import { raiseEpoch, type Step } from './step.ts';
+import { NOT_WRITABLE, raiseEpoch, type Step } from './step.ts';
 
 /** A receipt's digest: over its members but this one, names in order. */
 export const receiptDigest = (receipt: Omit<Erasure, 'digest'>, sha256Hex: (text: string) => string): string =>
@@ -18,6 +18,8 @@ interface Match {
   /** Events and conflicts that name a key or a person. */
   readonly events: Fragment;
   readonly conflicts: Fragment;
+  /** Members of answers kept for idempotency, as `json_tree` gives them: an answer outlives the entry it is about. */
+  readonly answers: Fragment;
 }
 
 const inList = (values: readonly string[]): Fragment => sql`(SELECT value FROM json_each(${JSON.stringify(values)}))`;
@@ -30,6 +32,7 @@ function matchOf(input: EraseInput): Match {
       tombstones: sql`key IN ${keys}`,
       events: sql`json_extract(data, '$.key') IN ${keys}`,
       conflicts: sql`target IN ${keys}`,
+      answers: sql`t.key = 'key' AND t.atom IN ${keys}`,
     };
   }
   if (input.prefix !== undefined) {
@@ -40,14 +43,16 @@ function matchOf(input: EraseInput): Match {
       tombstones: starts('key'),
       events: starts(`json_extract(data, '$.key')`),
       conflicts: starts('target'),
+      answers: sql`t.key = 'key' AND ${starts('t.atom')}`,
     };
   }
   const owner = input.owner ?? '';
   return {
     entries: sql`(m.owner_id = ${owner} OR m.written_by = ${owner})`,
     tombstones: sql`scope = ${`private/${owner}`}`,
-    events: sql`(owner_id = ${owner} OR agent_id = ${owner})`,
+    events: sql`(owner_id = ${owner} OR agent_id = ${owner} OR json_extract(data, '$.target') = ${owner})`,
     conflicts: sql`(owner_id = ${owner} OR agent_id = ${owner} OR holder = ${owner})`,
+    answers: sql`t.atom = ${owner}`,
   };
 }
 
@@ -58,6 +63,7 @@ function matchOf(input: EraseInput): Match {
  */
 export function erase(step: Step, input: EraseInput, restorePoints: number): Result<Erasure, FleetError> {
   const { db, nowMs } = step;
+  if (step.who.role !== 'admin') return err(NOT_WRITABLE);
   const match = matchOf(input);
   // The caller drops them: each holds the whole memory as it was.
   const erased: Record<string, number> = { restore_points: restorePoints };
@@ -77,7 +83,9 @@ export function erase(step: Step, input: EraseInput, restorePoints: number): Res
       (erased['versions'] ?? 0) +
       run(db, sql`DELETE FROM versions WHERE written_by = ${input.owner} AND NOT ${ofThem('memory_id')}`);
   }
-  erased['memory'] = run(db, sql`DELETE FROM memory WHERE ${ofThem('id')}`);
+  run(db, sql`DELETE FROM memory WHERE ${ofThem('id')}`);
+  // Not what SQLite says it changed: with some engines that counts what went by foreign keys as well.
+  erased['memory'] = ids.length;
   const bytes = ids.reduce((sum, row) => sum + row.value_bytes, 0);
   run(db, sql`UPDATE counters SET entries = entries - ${ids.length}, bytes = bytes - ${bytes}`);
   const removeFrom = (table: string, where: Fragment): void => {
@@ -86,18 +94,20 @@ export function erase(step: Step, input: EraseInput, restorePoints: number): Res
   removeFrom('tombstones', match.tombstones);
   removeFrom('events', join([match.events, ofThem('memory_id')], ' OR '));
   removeFrom('conflicts', join([match.conflicts, ofThem('memory_id')], ' OR '));
-  removeFrom(
-    'idempotency',
-    sql`EXISTS (SELECT 1 FROM json_each(idempotency.memory_ids) j WHERE CAST(j.value AS TEXT) IN ${idList})`,
-  );
+  const answers = sql`(EXISTS (SELECT 1 FROM json_each(idempotency.memory_ids) j WHERE CAST(j.value AS TEXT) IN ${idList})
+    OR EXISTS (SELECT 1 FROM json_tree(idempotency.answer) t WHERE ${match.answers}))`;
+  removeFrom('idempotency', answers);
   if (input.owner !== undefined) eraseOwner(step, input.owner, erased, removeFrom);
   const remaining =
     count('memory m', match.entries) +
     count('tombstones', match.tombstones) +
     count('events', match.events) +
     count('conflicts', match.conflicts) +
+    count('idempotency', answers) +
     ['versions', 'permissions', 'terms', 'vectors'].reduce((sum, table) => sum + count(table, ofThem('memory_id')), 0) +
     (input.owner === undefined ? 0 : remainingOf(step, input.owner));
+  // The copy in memory is no storage, but neither is it to outlive what it was made of.
+  step.vectors.forget();
   raiseEpoch(step);
   const id = `era.${step.ulid()}`;
   audit(step, 'erase', id, { ...erased, remaining, reason: input.reason });
@@ -131,7 +141,7 @@ function eraseOwner(
   removeFrom('resources', sql`agent_id = ${owner}`);
   removeFrom('permissions', sql`subject = ${owner}`);
   removeFrom('dependencies', sql`agent_id = ${owner}`);
-  removeFrom('fences', sql`agent_id = ${owner}`);
+  removeFrom('fences', sql`agent_id = ${owner} AND quarantined_at IS NULL`);
   removeFrom('idempotency', sql`substr(key, 1, ${Array.from(owner).length + 1}) = ${`${owner}\n`}`);
   run(db, sql`UPDATE tasks SET agent_id = NULL, result = NULL WHERE agent_id = ${owner}`);
   removeFrom('agents', sql`id = ${owner} AND status <> 'quarantined'`);
@@ -145,7 +155,7 @@ function remainingOf({ db }: Step, owner: string): number {
     ['resources', sql`agent_id = ${owner}`],
     ['permissions', sql`subject = ${owner}`],
     ['dependencies', sql`agent_id = ${owner}`],
-    ['fences', sql`agent_id = ${owner}`],
+    ['fences', sql`agent_id = ${owner} AND quarantined_at IS NULL`],
   ] as const;
   return parts.reduce(
     (sum, [table, where]) =>

@@ -6,7 +6,7 @@ import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemoryLease } from '../../../shared/schemas/memory.ts';
 import { conflict, noteNamedAgent, SWARM_WIDE } from './records.ts';
 import { first, rows, run, sql, type Row, type Sql } from './sql.ts';
-import type { Step } from './step.ts';
+import { NOT_WRITABLE, type Step } from './step.ts';
 
 /** A lease as its pool tells of it. */
 export interface LeaseFacts {
@@ -39,10 +39,15 @@ interface FenceRow extends Row {
   readonly expires_at: number;
   readonly checked_at: number;
   readonly status: string;
+  readonly quarantined_at: number | null;
 }
 
 const find = (db: Sql, allocationId: string): FenceRow | null =>
   first<FenceRow>(db, sql`SELECT * FROM fences WHERE allocation_id = ${allocationId}`);
+
+/** The lease that a row was written under, if any. */
+export const leaseFrom = (allocationId: string | null, fencingToken: number | null): MemoryLease | undefined =>
+  allocationId === null || fencingToken === null ? undefined : { allocationId, fencingToken };
 
 const SUPERSEDED: FleetError = {
   kind: 'lease_superseded',
@@ -67,6 +72,7 @@ const crowdedOut = (fence: FenceRow, others: readonly FenceRow[]): boolean =>
 export function leasesToAsk(db: Sql, lease: MemoryLease, nowMs: number): readonly string[] {
   const fence = find(db, lease.allocationId);
   if (fence === null) return [lease.allocationId];
+  if (fence.quarantined_at !== null) return [];
   if (fence.fencing_token !== lease.fencingToken || fence.status === 'revoked' || fence.status === 'released') return [];
   const others = fence.agent_slots > 1 ? newer(db, fence, nowMs) : [];
   const doubtful = others.length > 0 && crowdedOut(fence, others) ? others : [];
@@ -100,6 +106,25 @@ export function revokeLease(step: Step, { agentId, allocationId, fencingToken }:
   run(step.db, sql`DELETE FROM resources WHERE allocation_id = ${allocationId}`);
 }
 
+/** Placeholder of a lease that was quarantined before it was seen: no pool gives this token. */
+const NO_TOKEN = 0;
+
+/** Lets nothing more be written under a lease, whatever its pool says of it; or lets it again. */
+export function quarantineLease(step: Step, allocationId: string, release: boolean): void {
+  const { db, nowMs } = step;
+  if (release) {
+    run(db, sql`UPDATE fences SET quarantined_at = NULL WHERE allocation_id = ${allocationId}`);
+    run(db, sql`DELETE FROM fences WHERE allocation_id = ${allocationId} AND fencing_token = ${NO_TOKEN}`);
+    return;
+  }
+  run(
+    db,
+    sql`INSERT INTO fences (allocation_id, agent_id, task_id, fencing_token, slots, agent_slots, expires_at, checked_at, status,
+      quarantined_at) VALUES (${allocationId}, '', NULL, ${NO_TOKEN}, 1, 1, ${nowMs}, ${nowMs}, 'active', ${nowMs})
+      ON CONFLICT (allocation_id) DO UPDATE SET quarantined_at = COALESCE(fences.quarantined_at, excluded.quarantined_at)`,
+  );
+}
+
 /** The lease if it holds at this moment, in the transaction that is about to write under it. */
 export function holdLease(step: Step, lease: MemoryLease | undefined): Result<Provenance, FleetError> {
   if (lease === undefined) return ok(NO_LEASE);
@@ -108,6 +133,7 @@ export function holdLease(step: Step, lease: MemoryLease | undefined): Result<Pr
     return err(error);
   };
   const fence = find(step.db, lease.allocationId);
+  if (fence !== null && fence.quarantined_at !== null) return err(NOT_WRITABLE);
   if (fence === null || fence.fencing_token !== lease.fencingToken || fence.status === 'revoked') return refused(SUPERSEDED);
   // Somebody else's token, even a right one, says nothing in an agent's hands.
   if (step.caller.agentId !== undefined && step.caller.agentId !== fence.agent_id) return refused(SUPERSEDED);
@@ -152,6 +178,27 @@ export function noteTask(step: Step, task: TaskFacts): void {
       priority = excluded.priority, completed_at = excluded.completed_at, updated_at = excluded.updated_at
       WHERE tasks.completed_at IS NULL AND tasks.status <> excluded.status`,
   );
+}
+
+/** Mirrored tasks that one call of the alarm asks about. */
+const ASKED_TASKS = 50;
+
+/** Tasks that were open when they were last seen, those seen longest ago first. */
+export const tasksToAsk = (db: Sql, nowMs: number): readonly string[] =>
+  rows<{ id: string }>(
+    db,
+    sql`SELECT id FROM tasks WHERE completed_at IS NULL AND updated_at <= ${nowMs - MEMORY_LIMITS.upkeepMs}
+      ORDER BY updated_at LIMIT ${ASKED_TASKS}`,
+  ).map(({ id }) => id);
+
+/** What the pools said of tasks that were asked about. One that they know no more has ended, however it did. */
+export function keepTasks(step: Step, asked: readonly string[], facts: readonly TaskFacts[] | null): void {
+  for (const task of facts ?? []) noteTask(step, task);
+  const known = new Set(facts === null ? asked : facts.map(({ id }) => id));
+  for (const id of asked) {
+    const gone = known.has(id) ? sql`` : sql`, status = 'gone', completed_at = ${step.nowMs}`;
+    run(step.db, sql`UPDATE tasks SET updated_at = ${step.nowMs}${gone} WHERE id = ${id} AND completed_at IS NULL`);
+  }
 }
 
 export const knowsTask = (db: Sql, taskId: string): boolean =>

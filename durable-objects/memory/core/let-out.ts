@@ -31,14 +31,25 @@ export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
     unless('memory', 'm', permitted(step, 'read')),
     unlessById('events', 'e', seen('e')),
     unless('conflicts', 'c', seen('c')),
-    unlessById('artifacts', 'a', grants(who, 'read', { row: 'a' })),
+    unlessById(
+      'artifacts',
+      'a',
+      sql`${grants(who, 'read', { row: 'a' })} AND a.completed_at IS NOT NULL AND (a.expires_at IS NULL OR a.expires_at > ${nowMs})`,
+    ),
+    sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`,
     sql`DELETE FROM consensus WHERE quarantined_at IS NOT NULL`,
     // What concerns the swarm as such is its members', and the audit is the operators'.
     ...(isInside(who) ? [] : OF_THE_SWARM),
-    ...(who.role === 'operator' || who.role === 'admin' ? [] : [sql`DELETE FROM audit`]),
+    ...(who.role === 'operator' || who.role === 'admin' ? [] : [sql`DELETE FROM audit`, sql`DELETE FROM sqlite_sequence`]),
     // Names of what is gone, answers that were given to others, and what only guards this very memory.
     ...['tombstones', 'idempotency', 'fences'].map((table) => sql`DELETE FROM ${raw(table)}`),
     sql`UPDATE counters SET entries = (SELECT COUNT(*) FROM memory), bytes = (SELECT COALESCE(SUM(value_bytes), 0) FROM memory),
       artifact_bytes = (SELECT COALESCE(SUM(bytes), 0) FROM artifacts)`,
+    // How much there was and how often rights were changed tells of what the caller may not see.
+    ...(isInside(who)
+      ? []
+      : [
+          sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory), acl_epoch = 0, claim_token = 0, shards = 1`,
+        ]),
   ];
 }

@@ -1,19 +1,21 @@
 import type { FleetError } from '../../../shared/errors.ts';
-import { ok, type Result } from '../../../shared/result.ts';
+import { err, ok, type Result } from '../../../shared/result.ts';
 import { parseIdOf } from '../../../shared/ids.ts';
 import type { Quarantined, QuarantineInput } from '../../../shared/schemas/memory.ts';
 import { decisionOf } from './consensus.ts';
+import { quarantineLease } from './fences.ts';
 import { audit, event, noteNamedAgent } from './records.ts';
 import { raw, rows, run, sql, type Fragment } from './sql.ts';
-import { raiseEpoch, type Step } from './step.ts';
+import { NOT_WRITABLE, raiseEpoch, type Step } from './step.ts';
 import { settingsOf } from './text-index.ts';
 
 /**
  * Hides everything that an agent wrote, or that was written under a lease, from every road, older versions included; and lets
- * a quarantined agent write no more. Released, it is back as it was. What others wrote since stays.
+ * a quarantined agent write no more, and nobody under a quarantined lease. Released, it is back as it was. What others wrote since stays.
  */
 export function quarantine(step: Step, input: QuarantineInput): Result<Quarantined, FleetError> {
-  const { db, nowMs } = step;
+  const { db, nowMs, who } = step;
+  if (who.role !== 'operator' && who.role !== 'admin') return err(NOT_WRITABLE);
   const set = input.release ? sql`quarantined_at = NULL` : sql`quarantined_at = ${nowMs}`;
   const isDue = input.release ? sql`quarantined_at IS NOT NULL` : sql`quarantined_at IS NULL`;
   const writtenBy =
@@ -29,6 +31,7 @@ export function quarantine(step: Step, input: QuarantineInput): Result<Quarantin
     votes: mark('consensus', votedBy),
     claims: input.release ? 0 : run(db, sql`DELETE FROM resources WHERE ${votedBy}`),
   };
+  if (input.allocationId !== undefined) quarantineLease(step, input.allocationId, input.release);
   recount(step, votedBy);
   if (input.agentId !== undefined) {
     noteNamedAgent(step, input.agentId, parseIdOf('agent', input.agentId)?.pool ?? '', 'active');

@@ -5,12 +5,15 @@ import { err, ok, type Result } from '../../../shared/result.ts';
 import type { Page } from '../../../shared/rpc.ts';
 import type { MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { grants, type Subject } from './acl.ts';
-import { COLUMNS, COLUMNS_WITHOUT_VALUE, filtered, find, permitted, provenanceOf, viewOf, type EntryRow } from './entry-rows.ts';
+import { COLUMNS_WITHOUT_VALUE, filtered, find, permitted, provenanceOf, viewOf, type EntryRow } from './entry-rows.ts';
 import { first, join, rows, sql, type Fragment, type Row } from './sql.ts';
 import { counters, type Step } from './step.ts';
 
-/** Changes with every write of the entry and with every change of a right in the swarm. */
-const tagOf = (row: EntryRow, epoch: number): string => `${row.id}.${row.version}.${epoch}`;
+/**
+ * Changes with every write of the entry and with every change of a right in the swarm. The moment tells entries apart
+ * that have the same numbers because a restore point was gone back to.
+ */
+const tagOf = (row: EntryRow, epoch: number): string => `${row.id}.${row.version}.${epoch}.${row.updated_at}`;
 
 /** Reads an entry. A caller that still has an answer and names its tag is told whether it holds. */
 export function retrieve(
@@ -63,28 +66,29 @@ export function list(step: Step, input: MemoryCommandMap['list'][0]): Result<Pag
     ...(input.quarantined ? [sql`m.quarantined_at IS NOT NULL`] : []),
     ...filtered(input),
   ];
-  // Ids first: of the rows that are passed over, nothing but what the conditions need is read.
   const found = rows<EntryRow>(
     step.db,
-    sql`SELECT ${input.values ? COLUMNS : COLUMNS_WITHOUT_VALUE} FROM memory m WHERE ${join(conditions, ' AND ')}
-      ORDER BY m.id LIMIT ${Math.min(input.limit, boundedBy(step, input.values)) + 1}`,
+    sql`SELECT ${COLUMNS_WITHOUT_VALUE} FROM memory m WHERE ${join(conditions, ' AND ')} ORDER BY m.id LIMIT ${input.limit + 1}`,
   );
-  return ok(
-    pageOfRows(found, input.limit, {
-      bytes: (row) => row.value_bytes + row.key.length,
-      id: (row) => String(row.id),
-      view: (row) => viewOf(row, step.region, input.values),
-    }),
-  );
+  const page = pageOfRows(found, input.limit, {
+    bytes: (row) => (input.values ? row.value_bytes : 0) + row.key.length,
+    id: (row) => String(row.id),
+    view: (row) => row,
+  });
+  // Values come when it is known how many of them fit: one page of the largest would not fit the object's memory.
+  const values = input.values ? valuesOf(step, page.data) : null;
+  const view = (row: EntryRow): EntryView =>
+    viewOf(values === null ? row : { ...row, value: values.get(row.id) ?? '' }, step.region, input.values);
+  return ok({ ...page, data: page.data.map(view) });
 }
 
-/** Rows of a page whose values are as large as they may be must still fit the memory of the object. */
-function boundedBy(step: Step, values: boolean): number {
-  if (!values) return Number.MAX_SAFE_INTEGER;
-  const { bytes, entries } = counters(step.db);
-  const mean = entries === 0 ? 0 : bytes / entries;
-  return Math.max(16, Math.floor((4 * MEMORY_LIMITS.pageBytes) / Math.max(1, mean)));
-}
+const valuesOf = (step: Step, page: readonly EntryRow[]): ReadonlyMap<number, string> =>
+  new Map(
+    rows<{ id: number; value: string }>(
+      step.db,
+      sql`SELECT id, value FROM memory WHERE id IN (SELECT value FROM json_each(${JSON.stringify(page.map(({ id }) => id))}))`,
+    ).map(({ id, value }) => [id, value]),
+  );
 
 interface VersionRow extends Row {
   readonly id: number;

@@ -1,3 +1,4 @@
+import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import type { MemoryLevel } from '../../../shared/schemas/memory.ts';
 import type { Subject } from './acl.ts';
 import { join, raw, run, sql, first, type Row, type Sql } from './sql.ts';
@@ -66,8 +67,19 @@ export function audit(step: Step, action: string, target: string | number, detai
     step.db,
     sql`INSERT INTO audit (timestamp, actor, role, action, target, request_id, detail) VALUES (${step.nowMs},
       ${step.caller.subject}, ${step.caller.role}, ${action}, ${String(target)}, ${step.caller.requestId},
-      ${detail === undefined ? null : JSON.stringify(detail)})`,
+      ${detail === undefined ? null : detailText(detail)})`,
   );
+}
+
+/** The bound of the audit is one of rows; what a row holds is bounded here. */
+function detailText(detail: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(detail);
+  if (text.length <= MEMORY_LIMITS.auditDetailChars) return text;
+  const counted = Object.entries(detail).map(([name, value]): [string, unknown] => [
+    name,
+    Array.isArray(value) ? { count: value.length } : value,
+  ]);
+  return JSON.stringify(Object.fromEntries(counted));
 }
 
 export interface ConflictFacts {

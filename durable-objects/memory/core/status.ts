@@ -1,10 +1,11 @@
-import { notFound, type FleetError } from '../../../shared/errors.ts';
+import { invalidState, notFound, type FleetError } from '../../../shared/errors.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemorySettings, MemoryStatus } from '../../../shared/schemas/memory.ts';
 import { isInside } from './acl.ts';
 import { audit, event } from './records.ts';
+import { isUntouched, setShardCount, shardCount } from './shards.ts';
 import { first, rows, run, sql, type Sql } from './sql.ts';
-import { counters, type Step } from './step.ts';
+import { counters, NOT_WRITABLE, type Step } from './step.ts';
 import { settingsOf } from './text-index.ts';
 
 const LATEST = 100;
@@ -25,7 +26,11 @@ export function keepMetrics(db: Sql, nowMs: number, counts: ReadonlyMap<string, 
 /** How the memory stands, for those who run it. `pendingMetrics`: counts that are not stored yet. */
 export function memoryStatus(
   step: Step,
-  facts: { readonly databaseBytes: number; readonly pendingMetrics: ReadonlyMap<string, number> },
+  facts: {
+    readonly databaseBytes: number;
+    readonly pendingMetrics: ReadonlyMap<string, number>;
+    readonly restorePoints: MemoryStatus['restorePoints'];
+  },
 ): Result<MemoryStatus, FleetError> {
   if (!isInside(step.who)) return err(notFound('memory'));
   const { db, nowMs } = step;
@@ -49,6 +54,7 @@ export function memoryStatus(
       first<{ n: number }>(db, sql`SELECT COUNT(DISTINCT claim_id) AS n FROM resources WHERE expires_at > ${nowMs}`)?.n ?? 0,
     aclEpoch: now.acl_epoch,
     databaseBytes: facts.databaseBytes,
+    restorePoints: facts.restorePoints,
     agents: rows<{ id: string; pool: string; status: string; updated_at: number }>(
       db,
       sql`SELECT id, pool, status, updated_at FROM agents ORDER BY updated_at DESC LIMIT ${LATEST}`,
@@ -67,16 +73,22 @@ export function memoryStatus(
 }
 
 export const getSettings = (step: Step): Result<MemorySettings, FleetError> =>
-  isInside(step.who) ? ok(settingsOf(step.db)) : err(notFound('memory'));
+  isInside(step.who) ? ok({ ...settingsOf(step.db), shards: shardCount(step.db) }) : err(notFound('memory'));
 
 /** Sets the swarm's settings as a whole. A new rule of voting holds for what is not decided yet. */
-export function putSettings(step: Step, { settings }: { readonly settings: MemorySettings }): Result<MemorySettings, FleetError> {
+export function putSettings(step: Step, input: { readonly settings: MemorySettings }): Result<MemorySettings, FleetError> {
+  const { shards = shardCount(step.db), ...settings } = input.settings;
+  if (step.who.role !== 'admin') return err(NOT_WRITABLE);
+  if (shards !== shardCount(step.db)) {
+    if (!isUntouched(step.db)) return err(invalidState('written', 'The number of shards is chosen before anything is written.'));
+    setShardCount(step.db, shards);
+  }
   run(
     step.db,
     sql`INSERT INTO settings (id, settings, reindex_after) VALUES (1, ${JSON.stringify(settings)}, 0)
       ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, reindex_after = 0`,
   );
   event(step, 'settings.changed', {});
-  audit(step, 'put_settings', 'settings', { ...settings });
-  return ok(settings);
+  audit(step, 'put_settings', 'settings', { ...settings, shards });
+  return ok({ ...settings, shards });
 }

@@ -11,6 +11,8 @@ export interface World {
   /** A new ULID, rising within the object. */
   readonly ulid: () => string;
   readonly sha256Hex: (text: string) => string;
+  /** Of parts one after the other, none of which is needed twice. */
+  readonly sha256OfParts: (parts: Iterable<ArrayBuffer>) => string;
 }
 
 /** Where this memory is. */
@@ -25,6 +27,8 @@ export interface Step extends World, Place {
   readonly caller: Caller;
   readonly who: Reader;
   readonly vectors: VectorSearch;
+  /** Size of the database as the step begins. */
+  readonly databaseBytes: number;
   /** Counts something for the metrics. */
   readonly count: (metric: string, by?: number) => void;
 }

@@ -2,7 +2,7 @@ import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import { dropArtifact } from './artifacts.ts';
 import { COLUMNS, type EntryRow } from './entry-rows.ts';
 import { aclOf, audit, event, keepNewest } from './records.ts';
-import { first, rows, run, sql } from './sql.ts';
+import { first, raw, rows, run, sql } from './sql.ts';
 import type { Step } from './step.ts';
 import { reindex } from './text-index.ts';
 import { removeRow } from './writing.ts';
@@ -51,7 +51,8 @@ export function sweep(step: Step): boolean {
     run(
       db,
       sql`DELETE FROM fences WHERE allocation_id IN (SELECT allocation_id FROM fences
-    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
+    WHERE expires_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs}
+    AND (quarantined_at IS NULL OR quarantined_at <= ${nowMs - MEMORY_LIMITS.workMs}) LIMIT ${limit})`,
     ),
   );
   note(
@@ -66,37 +67,65 @@ export function sweep(step: Step): boolean {
   note(keepNewest(db, 'events', 'id', MEMORY_LIMITS.events, limit));
   note(keepNewest(db, 'audit', 'id', MEMORY_LIMITS.audit, limit));
   note(keepNewest(db, 'conflicts', 'id', MEMORY_LIMITS.conflicts, limit));
+  if (sweepWork(step)) isFull = true;
   note(sweepMirrors(step, limit));
   if (reindex(step)) isFull = true;
   return isFull;
 }
 
+/** Tasks that one step takes away, each with up to a thousand votes. */
+const ENDED_TASKS = 20;
+
+/** Votes, decisions and edges of tasks that nothing was done about for long. Artifacts keep their task. */
+function sweepWork({ db, nowMs }: Step): boolean {
+  const due = rows<{ id: string }>(
+    db,
+    sql`SELECT t.id FROM tasks t WHERE t.updated_at <= ${nowMs - MEMORY_LIMITS.workMs}
+      AND (EXISTS (SELECT 1 FROM consensus c WHERE c.task_id = t.id) OR EXISTS (SELECT 1 FROM decisions d WHERE d.task_id = t.id)
+      OR EXISTS (SELECT 1 FROM dependencies p WHERE p.task_id = t.id)
+      OR EXISTS (SELECT 1 FROM dependencies p WHERE p.depends_on = t.id)) LIMIT ${ENDED_TASKS}`,
+  );
+  for (const { id } of due) {
+    run(db, sql`DELETE FROM decisions WHERE task_id = ${id}`);
+    run(db, sql`DELETE FROM consensus WHERE task_id = ${id}`);
+    run(db, sql`DELETE FROM dependencies WHERE task_id = ${id} OR depends_on = ${id}`);
+  }
+  return due.length === ENDED_TASKS;
+}
+
 /** Mirrored tasks and agents that nothing here is about any more, those seen longest ago first. */
 function sweepMirrors({ db }: Step, limit: number): number {
-  const tasks = run(
-    db,
-    sql`DELETE FROM tasks WHERE id IN (SELECT id FROM tasks t WHERE
+  const count = (table: string): number => first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM ${raw(table)}`)?.n ?? 0;
+  const tasks =
+    count('tasks') <= MEMORY_LIMITS.tasks
+      ? 0
+      : run(
+          db,
+          sql`DELETE FROM tasks WHERE id IN (SELECT id FROM tasks t WHERE
       NOT EXISTS (SELECT 1 FROM consensus c WHERE c.task_id = t.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.task_id = t.id)
       AND NOT EXISTS (SELECT 1 FROM dependencies p WHERE p.task_id = t.id OR p.depends_on = t.id)
-      AND NOT EXISTS (SELECT 1 FROM artifacts a WHERE a.task_id = t.id)
-      ORDER BY t.updated_at LIMIT ${limit}) AND (SELECT COUNT(*) FROM tasks) > ${MEMORY_LIMITS.tasks}`,
-  );
-  const agents = run(
-    db,
-    sql`DELETE FROM agents WHERE id IN (SELECT id FROM agents g WHERE g.status <> 'quarantined'
-      AND NOT EXISTS (SELECT 1 FROM events e WHERE e.agent_id = g.id) AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.agent_id = g.id)
-      AND NOT EXISTS (SELECT 1 FROM consensus c WHERE c.agent_id = g.id)
-      ORDER BY g.updated_at LIMIT ${limit}) AND (SELECT COUNT(*) FROM agents) > ${MEMORY_LIMITS.agents}`,
-  );
+      AND t.id NOT IN (SELECT task_id FROM artifacts WHERE task_id IS NOT NULL) ORDER BY t.updated_at LIMIT ${limit})`,
+        );
+  const agents =
+    count('agents') <= MEMORY_LIMITS.agents
+      ? 0
+      : run(
+          db,
+          sql`DELETE FROM agents WHERE id IN (SELECT id FROM agents g WHERE g.status <> 'quarantined'
+      AND g.id NOT IN (SELECT agent_id FROM events WHERE agent_id IS NOT NULL UNION SELECT agent_id FROM tasks WHERE agent_id IS NOT NULL
+      UNION SELECT agent_id FROM consensus) ORDER BY g.updated_at LIMIT ${limit})`,
+        );
   return Math.max(tasks, agents);
 }
 
-/** When something ends next, or null. */
-export function nextEndMs(step: Pick<Step, 'db'>): number | null {
+/** When something ends next, or null. It is asked for after every request: each part is answered by the end of an index. */
+export function nextEndMs(step: Pick<Step, 'db' | 'nowMs'>): number | null {
   const ends = [
     sql`SELECT MIN(expires_at) AS at FROM memory WHERE expires_at IS NOT NULL`,
     sql`SELECT MIN(expires_at) AS at FROM artifacts WHERE expires_at IS NOT NULL`,
-    sql`SELECT MIN(deleted_at) + ${MEMORY_LIMITS.tombstoneMs} AS at FROM tombstones`,
+    // A tombstone may stay for longer than it must.
+    sql`SELECT ${step.nowMs + MEMORY_LIMITS.tombstoneMs} AS at FROM tombstones LIMIT 1`,
+    sql`SELECT MIN(updated_at) + ${MEMORY_LIMITS.upkeepMs} AS at FROM tasks WHERE completed_at IS NULL`,
     sql`SELECT MIN(at) + ${MEMORY_LIMITS.idempotencyTtlMs} AS at FROM (SELECT at FROM idempotency ORDER BY id LIMIT 1)`,
   ].flatMap((query) => first<{ at: number | null }>(step.db, query)?.at ?? []);
   return ends.length === 0 ? null : Math.min(...ends);

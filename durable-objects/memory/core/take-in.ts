@@ -1,6 +1,6 @@
 import { utf8Bytes } from '../../../shared/json.ts';
 import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
-import { MEMORY_LEVELS, MemoryKeySchema, type MemoryLevel } from '../../../shared/schemas/memory.ts';
+import { MEMORY_LEVELS, MemoryKeySchema, TagSchema, type MemoryLevel } from '../../../shared/schemas/memory.ts';
 import { rowAt, scopeOf, type EntryRow } from './entry-rows.ts';
 import { aclOf, event } from './records.ts';
 import { run, sql } from './sql.ts';
@@ -37,6 +37,8 @@ interface Checked {
 const instant = (value: unknown): number | null =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 
+const VERSION_MAX = 1_000_000_000;
+
 function check(entry: FileEntry, nowMs: number): Checked | null {
   const { key, value, acl_level: level, owner_id: owner } = entry;
   if (!MemoryKeySchema.safeParse(key).success || typeof value !== 'string' || typeof owner !== 'string') return null;
@@ -51,7 +53,8 @@ function check(entry: FileEntry, nowMs: number): Checked | null {
   } catch {
     return null;
   }
-  if (!Array.isArray(tags) || tags.length > MEMORY_LIMITS.tags || !tags.every((tag) => typeof tag === 'string')) return null;
+  if (!Array.isArray(tags) || tags.length > MEMORY_LIMITS.tags || !tags.every((tag) => TagSchema.safeParse(tag).success))
+    return null;
   return {
     key: key as string,
     value,
@@ -61,7 +64,8 @@ function check(entry: FileEntry, nowMs: number): Checked | null {
     createdAt: instant(entry.created_at) ?? nowMs,
     expiresAt: instant(entry.expires_at),
     tags,
-    version: Math.max(1, instant(entry.version) ?? 1),
+    // A number near the end of what is exact would leave no next one.
+    version: Math.min(Math.max(1, instant(entry.version) ?? 1), VERSION_MAX),
   };
 }
 

@@ -22,8 +22,11 @@ export function indexText(step: Step, row: EntryRow, before: EntryRow | null): v
   const words = isIndexed(settingsOf(step.db), row.key) ? wordsOfEntry(row.key, row.value).filter((word) => word !== '') : [];
   const counts = new Map<string, number>();
   for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
-  // More different words than that and the index would not know all of them: then the entry is looked through as it is.
-  const fits = counts.size > 0 && counts.size <= MEMORY_LIMITS.indexedTerms;
+  // More different words than that, or longer ones, and the index would not know all of them: then the entry is looked through as it is.
+  const fits =
+    counts.size > 0 &&
+    counts.size <= MEMORY_LIMITS.indexedTerms &&
+    words.every((word) => word.length <= MEMORY_LIMITS.indexedTermChars);
   if (fits) {
     for (const [term, count] of counts) {
       run(step.db, sql`INSERT INTO terms (term, memory_id, count) VALUES (${term}, ${row.id}, ${count})`);

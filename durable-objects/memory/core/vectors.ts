@@ -1,4 +1,5 @@
 import type { FleetError } from '../../../shared/errors.ts';
+import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import type { EntryView, MemoryCommandMap } from '../../../shared/memory-rpc.ts';
 import { ok, type Result } from '../../../shared/result.ts';
 import { COLUMNS, filtered, permitted, viewOf, type EntryRow } from './entry-rows.ts';
@@ -55,9 +56,13 @@ export function vectorSearch(
     sql`SELECT m.id FROM vectors v JOIN memory m ON m.id = v.memory_id WHERE ${join(conditions, ' AND ')}`,
   ).map(({ id }) => id);
   const data: (EntryView & { readonly score: number })[] = [];
+  let bytes = 0;
   for (const { id, score } of step.vectors.nearest(vector, allowed, limit)) {
     const row = first<EntryRow>(step.db, sql`SELECT ${COLUMNS} FROM memory m WHERE m.id = ${id}`);
-    if (row !== null) data.push({ ...viewOf(row, step.region), score: cosine(score) });
+    if (row === null) continue;
+    bytes += row.value_bytes;
+    if (data.length > 0 && bytes > MEMORY_LIMITS.pageBytes) return ok({ data, complete: false });
+    data.push({ ...viewOf(row, step.region), score: cosine(score) });
   }
-  return ok({ data });
+  return ok({ data, complete: true });
 }

@@ -18,6 +18,8 @@ import { keepVector } from './vectors.ts';
 export function startWrite(step: Step, lease: MemoryLease | undefined): Result<Provenance, FleetError> {
   const { agentId } = step.caller;
   if (agentId !== undefined && agentStatus(step.db, agentId) === 'quarantined') return err(NOT_WRITABLE);
+  // An outsider's lease is no business of this swarm: what is said of it would tell whether there is a memory.
+  if (lease !== undefined && !isInside(step.who)) return err(NOT_WRITABLE);
   const held = holdLease(step, lease);
   if (held.ok) noteAgent(step);
   return held;
@@ -141,6 +143,14 @@ function quotaError(step: Step, row: EntryRow | null, bytes: number): FleetError
       scope: 'swarm',
       limit: MEMORY_LIMITS.bytesPerShard,
       detail: 'This memory holds no more bytes.',
+    };
+  }
+  if (step.databaseBytes > MEMORY_LIMITS.databaseBytes) {
+    return {
+      kind: 'quota_exceeded',
+      scope: 'swarm',
+      limit: MEMORY_LIMITS.databaseBytes,
+      detail: 'This memory is as large as it may be, with its history. Delete or erase something.',
     };
   }
   return null;

@@ -124,14 +124,17 @@ function build(c: Case): {
     memory: () => ({
       execute: (_fleet, _home, who, requests) => Promise.resolve(m.engine.execute(who, requests)),
       leasesRevoked: () => Promise.resolve(),
+      shardCount: () => Promise.resolve(1),
       purge: () => Promise.resolve(),
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
+      restore: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache,
     shared: null,
     knownSwarms: new Set(),
+    shards: new Map(),
     nowMs: () => m.nowMs,
     logError: () => undefined,
   };

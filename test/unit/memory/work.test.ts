@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decisionOf } from '../../../durable-objects/memory/core/consensus.ts';
 import { overlap, patternsOf } from '../../../durable-objects/memory/core/globs.ts';
-import { agent, allocationId, type Harness, kindOf, lease, memory, person, taskId } from '../../lib/memory-harness.ts';
+import { agent, allocationId, type Harness, kindOf, lease, memory, person, sha256Of, taskId } from '../../lib/memory-harness.ts';
 
 const ada = agent('coder', 1);
 const bob = agent('coder', 2);
@@ -116,6 +116,30 @@ describe('consensus', () => {
   });
 });
 
+describe('the mirror of tasks', () => {
+  it('M74 open tasks are asked about by the alarm, and their end is the last word', () => {
+    const m = memory();
+    m.must(ada, { type: 'vote', taskId: taskId(1), choice: 'a', confidence: 1 }, isTask(1));
+    m.must(ada, { type: 'vote', taskId: taskId(2), choice: 'a', confidence: 1 }, isTask(2));
+    expect(m.engine.tasksToAsk()).toEqual([]);
+    expect(m.engine.nextEndMs()).toBe(m.nowMs + 60_000);
+    m.nowMs += 60_000;
+    const asked = m.engine.tasksToAsk();
+    expect(asked).toEqual([taskId(1), taskId(2)]);
+    m.engine.keepTasks(admin, asked, [{ id: taskId(1), status: 'succeeded', completedAtMs: m.nowMs }]);
+    const known = (): unknown => m.must(admin, { type: 'memoryStatus' }).tasks.map(({ id, status }) => [id, status]);
+    expect(known()).toEqual(
+      expect.arrayContaining([
+        [taskId(1), 'succeeded'],
+        [taskId(2), 'gone'],
+      ]),
+    );
+    m.nowMs += 600_000;
+    expect(m.engine.tasksToAsk()).toEqual([]);
+    expect(m.engine.nextEndMs()).toBeNull();
+  });
+});
+
 describe('leases', () => {
   const under = (n: number, fencingToken: number) => ({ allocationId: allocationId(n), fencingToken });
   const write = (m: Harness, who: typeof ada, n: number, token: number, told?: Parameters<Harness['run']>[2]) =>
@@ -124,19 +148,19 @@ describe('leases', () => {
   it('M80 a lease is asked about at first sight and again when the last word is old', () => {
     const m = memory();
     const request = { command: { type: 'store', key: 'k', value: '1', lease: under(1, 5) } } as const;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1)]);
     expect(write(m, ada, 1, 5)).toBe('lease_superseded');
     expect(write(m, ada, 1, 5, { leases: [lease(1, ada, { fencingToken: 5, taskId: taskId(7) })] })).toBe('ok');
-    expect(m.engine.questions([request]).leases).toEqual([]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([]);
     expect(m.must(ada, { type: 'retrieve', key: 'k' }).entry).toMatchObject({
       taskId: taskId(7),
       allocationId: allocationId(1),
       fencingToken: 5,
     });
     m.nowMs += 5_001;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1)]);
     m.nowMs -= 60_000;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1)]);
   });
 
   it('M81 another token, another’s lease, a released and an ended one are refused, and written down', () => {
@@ -173,7 +197,7 @@ describe('leases', () => {
     expect(write(m, ada, 1, 1)).toBe('lease_superseded');
     m.nowMs += 6_000;
     const request = { command: { type: 'store', key: 'k', value: '1', lease: under(1, 1) } } as const;
-    expect(m.engine.questions([request]).leases).toEqual([allocationId(1), allocationId(2), allocationId(3)]);
+    expect(m.engine.questions(ada, [request]).leases).toEqual([allocationId(1), allocationId(2), allocationId(3)]);
     expect(write(m, ada, 1, 1, { leases: [two(1, 1), { ...two(2, 2), status: 'released' }, two(3, 3)] })).toBe('ok');
   });
 
@@ -243,7 +267,7 @@ describe('erasure', () => {
     m.must(ada, { type: 'store', key: 'shared', value: '2' });
     m.must(bob, { type: 'vote', taskId: taskId(1), choice: mark, confidence: 1, reasoning: mark }, isTask(1));
     m.must(bob, { type: 'claim', paths: [mark], mode: 'write', leaseMs: 60_000 });
-    m.must(bob, { type: 'createArtifact', name: mark, bytes: 0, sha256: '0'.repeat(64), contentType: 'x', level: 'swarm' });
+    m.must(bob, { type: 'createArtifact', name: mark, bytes: 0, sha256: sha256Of(), contentType: 'x', level: 'swarm' });
     m.run(
       bob,
       { type: 'transaction', operations: [{ op: 'put', key: `t${mark}`, value: '1' }] },
@@ -282,7 +306,7 @@ describe('artifacts', () => {
       type: 'createArtifact',
       name: 'a',
       bytes: chunk + 10,
-      sha256: 'f'.repeat(64),
+      sha256: sha256Of(new Uint8Array(chunk), new Uint8Array(10).fill(1)),
       contentType: 'x/y',
       level: 'team',
     });
@@ -291,6 +315,10 @@ describe('artifacts', () => {
     expect(kindOf(part(1, 11))).toBe('validation_failed');
     expect(kindOf(part(2, 1))).toBe('not_found');
     expect(part(1, 10)).toMatchObject({ ok: true, value: { complete: false } });
+    expect(kindOf(m.run(bob, { type: 'getChunk', artifactId: artifact.id, number: 1 }))).toBe('not_found');
+    // Other bytes than were announced do not complete it.
+    const wrong = { type: 'putChunk', artifactId: artifact.id, number: 0, data: new Uint8Array(chunk).fill(9).buffer } as const;
+    expect(kindOf(m.run(ada, wrong))).toBe('validation_failed');
     expect(kindOf(m.run(bob, { type: 'getChunk', artifactId: artifact.id, number: 1 }))).toBe('not_found');
     expect(part(0, chunk)).toMatchObject({ ok: true, value: { complete: true } });
     expect(kindOf(part(0, chunk))).toBe('invalid_state');

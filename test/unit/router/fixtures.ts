@@ -102,6 +102,7 @@ export function fakeRegion(region: string, answer: Answerer = () => ok([allocati
     memory: vi.fn(async (_caller, _swarm, requests) => requests.map(() => err(notFound('entry')))),
     memoryEntry: vi.fn(async () => err(notFound('entry'))),
     memoryExport: vi.fn(async () => err(notFound('memory'))),
+    memoryRestore: vi.fn(async () => err(notFound('restore point'))),
     memoryImport: vi.fn(async () => err(notFound('memory'))),
     fetch: vi.fn(async () => new Response(null, { status: 404 })),
   };

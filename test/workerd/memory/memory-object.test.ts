@@ -102,6 +102,51 @@ describe('MemoryObject', () => {
     });
   });
 
+  it('M94 a revocation that the first shard is told of reaches the others', async () => {
+    const { fleet, home, ada, admin, run, stub } = setUp();
+    const settings = { quorum: 1, majority: 1, textIndex: [], shards: 2 };
+    expect(await run(admin, { type: 'putSettings', settings })).toMatchObject({ ok: true, value: { shards: 2 } });
+    // A caller that takes it for a memory of one shard is refused before anything is done.
+    expect(await run(ada, { type: 'store', key: 'k', value: '1' })).toMatchObject({ ok: false, error: { state: 'shards' } });
+    const other = { ...home, shard: 1, shards: 2 };
+    const ask = async (command: MemoryCommand) =>
+      (await memoryStub(env, fleet, other).execute(fleet, other, ada, [{ command }]))[0];
+    expect(await ask({ type: 'store', key: 'k', value: '1' })).toMatchObject({ ok: true });
+    expect(await memoryStub(env, fleet, other).shardCount(fleet, other)).toBe(2);
+    const revoked = { agentId: ada.subject, allocationId: `alc.${REGION}.coder.0.${ULID}1`, fencingToken: 4 };
+    await stub().leasesRevoked(fleet, home, [revoked]);
+    await runInDurableObject(env.MEMORY.getByName(memoryObjectName(fleet, other)), async (instance) => {
+      const command = { type: 'listAudit', after: null, limit: 10 } as const;
+      const [audit] = await instance.execute(fleet, other, admin, [{ command }]);
+      expect(audit).toMatchObject({
+        ok: true,
+        value: { data: [{ action: 'create' }, { action: 'leases_revoked', target: '1' }] },
+      });
+    });
+  });
+
+  it(
+    'M79 a database that is mostly free pages is compacted by its alarm, and serves meanwhile',
+    { timeout: 60_000 },
+    async () => {
+      const { ada, admin, object, run } = setUp();
+      const value = JSON.stringify('x'.repeat(1_000_000));
+      for (let i = 0; i < 20; i += 1) await run(ada, { type: 'store', key: `big/${i}`, value });
+      await run(ada, { type: 'store', key: 'kept', value: '1' });
+      expect(await run(admin, { type: 'erase', prefix: 'big/' })).toMatchObject({ ok: true, value: { remaining: 0 } });
+      const size = async (): Promise<number> => {
+        const status = await run(admin, { type: 'memoryStatus' });
+        return status?.ok === true && status.value !== null && 'databaseBytes' in status.value ? status.value.databaseBytes : 0;
+      };
+      expect(await size()).toBeGreaterThan(16 * 2 ** 20);
+      for (let i = 0; i < 200 && (await size()) > 2 ** 21; i += 1) {
+        await runDurableObjectAlarm(object());
+        expect(await run(ada, { type: 'retrieve', key: 'kept' })).toMatchObject({ ok: true });
+      }
+      expect(await size()).toBeLessThan(2 ** 21);
+    },
+  );
+
   it('M91 a page that was changed is an error that is named in the log, not an answer', async () => {
     const { ada, object, run } = setUp();
     await run(ada, { type: 'store', key: 'k', value: '1' });

@@ -20,10 +20,15 @@ const OVERHEAD_BYTES = 512;
 /** Keys whose last invalidation is remembered by itself. */
 const INVALIDATED_MAX = 10_000;
 
+/** Of one fleet, since this isolate began. A miss of the first cache may be a hit of the shared one. */
 export interface CacheCounts {
   hits: number;
   misses: number;
+  sharedHits: number;
+  sharedMisses: number;
 }
+/** Fleets whose counts an isolate holds. */
+const COUNTED_MAX = 1_000;
 
 /**
  * L1: answers of the last 30 seconds, in the region's own Worker. The key holds the caller itself, so that nobody is ever given
@@ -38,10 +43,21 @@ export class EntryCache {
   #sequence = 0;
   /** Invalidations up to here are no longer remembered one by one. */
   #floor = 0;
-  readonly counts: CacheCounts = { hits: 0, misses: 0 };
+  /** By fleet: what one tenant asks for is not for another to see. */
+  readonly #counts = new Map<string, CacheCounts>();
 
   constructor(bounds: CacheBounds = BOUNDS) {
     this.#cache = new AdmissionCache(bounds);
+  }
+
+  counts(fleet: string): CacheCounts {
+    const known = this.#counts.get(fleet);
+    if (known !== undefined) return known;
+    const counts = { hits: 0, misses: 0, sharedHits: 0, sharedMisses: 0 };
+    const [oldest] = this.#counts.keys();
+    if (this.#counts.size >= COUNTED_MAX && oldest !== undefined) this.#counts.delete(oldest);
+    this.#counts.set(fleet, counts);
+    return counts;
   }
 
   get(caller: Caller, swarm: string, ref: EntryRef, nowMs: number): Kept | undefined {

@@ -5,6 +5,7 @@ import type {
   MemoryOutput,
   MemoryReply,
   MemoryRequest,
+  MemoryRestoreReply,
   TransactionOperation,
 } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
@@ -17,6 +18,8 @@ import {
   MemoryBatchSchema,
   MemoryEntrySchema,
   QuarantinedSchema,
+  RestoreReplySchema,
+  RestoreSchema,
   QuarantineSchema,
   SearchReplySchema,
   SearchSchema,
@@ -32,7 +35,7 @@ import type { RequestContext } from '../context.ts';
 import { endpoint } from '../endpoint.ts';
 import { itemKey, requestKey } from '../idempotency.ts';
 import { answer, entryJson, placeOf, refuseRegion } from '../memory.ts';
-import { MemoryQuerySchema } from '../queries.ts';
+import { ExportQuerySchema, MemoryQuerySchema } from '../queries.ts';
 import { SQLITE_TYPE } from '../openapi.ts';
 import { askRegion, callRegion, OWN_TIMEOUT_MS } from '../region-calls.ts';
 import { batchItem, batchReply, refusedBy, replyJson } from '../reply.ts';
@@ -119,7 +122,7 @@ export const MEMORY_SET_ENDPOINTS = [
         context,
         place.value,
         { type: 'vectorSearch', ...defined(body) },
-        { status: 200, write: ({ data }) => jsonWith({}, { data: foundJson(data) }) },
+        { status: 200, write: ({ data, complete }) => jsonWith({ complete }, { data: foundJson(data) }) },
       );
     },
   }),
@@ -189,16 +192,19 @@ export const MEMORY_SET_ENDPOINTS = [
     name: 'exportMemory',
     doc: {
       summary: 'Export a memory as a SQLite file',
-      description: 'With what the caller may read, by the one rule, and nothing else; others’ private entries are never in it.',
+      description:
+        'With what the caller may read, by the one rule, and nothing else; others’ private entries are never in it. A memory of several shards has a file for each.',
       responses: { 200: null },
     },
-    query: MemoryQuerySchema,
+    query: ExportQuerySchema,
     refuse: refuseRegion,
     async handle(context, { query }) {
       const place = placeOf(context, query);
       if (!place.ok) return place;
       const { region, swarm } = place.value;
-      const file = await askRegion(context, region, OWN_TIMEOUT_MS, (binding) => binding.memoryExport(context.caller, swarm));
+      const file = await askRegion(context, region, OWN_TIMEOUT_MS, (binding) =>
+        binding.memoryExport(context.caller, swarm, query.shard ?? null),
+      );
       if (!file.ok) return refusedBy(region, file);
       return ok({ status: 200, body: null, stream: file.value, contentType: SQLITE_TYPE, region });
     },
@@ -223,6 +229,31 @@ export const MEMORY_SET_ENDPOINTS = [
         binding.memoryImport(context.caller, swarm, body.buffer, requestKey(context)),
       );
       const answered: MemoryImportReply = imported.ok ? imported.value : imported;
+      if (!answered.ok) return refusedBy(region, answered);
+      return replyJson(200, answered.value, { region, replayed: answered.replayed });
+    },
+  }),
+
+  endpoint({
+    name: 'restoreMemory',
+    doc: {
+      summary: 'Go back to the state of a restore point',
+      description:
+        'All of it: entries, rights, quarantines. What is left becomes a restore point; tokens, epochs and numbers of entries go on rising.',
+      responses: { 200: RestoreReplySchema },
+    },
+    query: MemoryQuerySchema,
+    body: RestoreSchema,
+    keyed: true,
+    refuse: refuseRegion,
+    async handle(context, { body, query }) {
+      const place = placeOf(context, query);
+      if (!place.ok) return place;
+      const { region, swarm } = place.value;
+      const restored = await callRegion(context, region, OWN_TIMEOUT_MS, (binding) =>
+        binding.memoryRestore(context.caller, swarm, body.restorePoint, requestKey(context)),
+      );
+      const answered: MemoryRestoreReply = restored.ok ? restored.value : restored;
       if (!answered.ok) return refusedBy(region, answered);
       return replyJson(200, answered.value, { region, replayed: answered.replayed });
     },

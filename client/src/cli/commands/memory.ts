@@ -26,6 +26,12 @@ interface ListOptions extends SwarmOptions {
   readonly tag?: string;
   readonly limit: number;
 }
+interface SettingsOptions extends SwarmOptions {
+  readonly quorum?: number;
+  readonly majority?: number;
+  readonly index?: readonly string[];
+  readonly shards?: number;
+}
 interface GrantOptions extends SwarmOptions {
   readonly level?: MemoryLevel;
   readonly read?: readonly string[];
@@ -193,6 +199,18 @@ function operations(memory: Command): void {
       output.fields([...Object.entries(plain), ['agents', agents.length], ['tasks', tasks.length], ...Object.entries(metrics)]),
     );
   });
+  sub(memory, 'settings', 'show the settings, or change those that are named')
+    .option('--quorum <n>', 'agents that must have voted', wholeNumber)
+    .option('--majority <share>', 'share of all confidence that decides', Number)
+    .option('--index <prefix>', 'beginning of keys whose text is indexed; repeatable', list)
+    .option('--shards <n>', 'objects to spread the entries over; before anything is written', wholeNumber)
+    .action(async ({ swarm: _swarm, index, ...named }: SettingsOptions, command: Command) => {
+      const { memory: m, output } = memoryOf(command);
+      const changes = { ...named, ...(index === undefined ? {} : { textIndex: [...index] }) };
+      const before = await m.getSettings();
+      const settings = Object.keys(changes).length === 0 ? before : await m.putSettings({ ...before, ...changes });
+      output.show(settings, () => output.fields(Object.entries(settings)));
+    });
   sub(memory, 'quarantine <agent>', 'hide what an agent wrote')
     .option('--release', 'end it')
     .option('--reason <text>')
@@ -218,12 +236,19 @@ function operations(memory: Command): void {
       const receipt = await m.erase({ ...what, ...(reason === undefined ? {} : { reason }) });
       output.show(receipt, () => output.fields(Object.entries(receipt)));
     });
-  sub(memory, 'export <file>', 'write a SQLite file of what may be read').action(
-    async (file: string, _: unknown, command: Command) => {
+  sub(memory, 'export <file>', 'write a SQLite file of what may be read')
+    .option('--shard <n>', 'of a memory of several shards, which one', wholeNumber)
+    .action(async (file: string, { shard }: { readonly shard?: number }, command: Command) => {
       const { memory: m, output } = memoryOf(command);
-      const bytes = await m.exportFile();
+      const bytes = await m.exportFile({ shard });
       writeFileSync(file, bytes, { mode: 0o600 });
       output.show({ file, bytes: bytes.length }, () => `${file}: ${bytes.length} bytes`);
+    });
+  sub(memory, 'restore <point>', 'go back to the state before an import; status lists the points').action(
+    async (point: string, _: unknown, command: Command) => {
+      const { memory: m, output } = memoryOf(command);
+      const done = await m.restore(point);
+      output.show(done, () => output.fields(Object.entries(done)));
     },
   );
   sub(memory, 'import <file>', 'take over the entries of a SQLite file').action(

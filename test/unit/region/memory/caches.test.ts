@@ -112,14 +112,17 @@ function ports(m: Harness, over: Partial<MemoryPorts> = {}): MemoryPorts & { cal
         return Promise.resolve(m.engine.execute(who, requests));
       },
       leasesRevoked: () => Promise.resolve(),
+      shardCount: () => Promise.resolve(1),
       purge: () => Promise.resolve(),
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
+      restore: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache: new EntryCache(),
     shared: null,
     knownSwarms: new Set(),
+    shards: new Map(),
     nowMs: () => m.nowMs,
     logError: () => undefined,
     ...over,
@@ -139,7 +142,7 @@ describe('the region’s cache', () => {
     await store(p, ada, '1');
     expect(await valueOf(p, bob)).toBe('1');
     expect(await valueOf(p, bob)).toBe('1');
-    expect(p.cache.counts).toEqual({ hits: 1, misses: 1 });
+    expect(p.cache.counts('acme')).toMatchObject({ hits: 1, misses: 1 });
     p.calls.length = 0;
     expect(await valueOf(p, bob, 1_000)).toBe('1');
     expect(p.calls).toEqual([]);
@@ -238,7 +241,8 @@ describe('the region’s cache', () => {
     expect(kept.size).toBe(1);
     // Another isolate finds it, and the memory confirms it: a hit without a value on the way.
     expect(await valueOf(two, bob)).toBe('1');
-    expect(two.cache.counts).toEqual({ hits: 1, misses: 0 });
+    expect(two.cache.counts('acme')).toEqual({ hits: 0, misses: 1, sharedHits: 1, sharedMisses: 0 });
+    expect(two.cache.counts('other')).toEqual({ hits: 0, misses: 0, sharedHits: 0, sharedMisses: 0 });
     m.engine.execute(ada, [{ command: { type: 'store', key: 'k', value: '2' } }]);
     const third = ports(m, { shared });
     expect(await valueOf(third, bob)).toBe('2');
