@@ -23,6 +23,7 @@ export class History {
   /** Ended tasks still stored, by status. */
   readonly ended: Record<string, number> = {};
   readonly #revocations = new Map<number, { readonly selector: LeaseSelector; readonly fence: number; isDone: boolean }>();
+  readonly #ended = new Set<number>();
   /** Leases that a revocation has still to end, and when they end by themselves. */
   readonly #doomed = new Map<string, number>();
   #lastToken = 0;
@@ -77,6 +78,8 @@ export class History {
     }
     const known = this.#revocations.get(step.epoch);
     if (known === undefined) {
+      // A step that was sent twice, or late, may come when all is done.
+      if (this.#ended.has(step.epoch)) return must(!step.more, `revocation ${step.epoch} went on after its end`);
       must(epoch === null, `revocation ${step.epoch} began with a later step`);
       this.#revocations.set(step.epoch, { selector, fence: step.fence, isDone: !step.more });
     } else known.isDone ||= !step.more;
@@ -93,6 +96,7 @@ export class History {
     for (const [epoch, { selector, fence, isDone }] of this.#revocations) {
       if (!isDone) continue;
       this.#revocations.delete(epoch);
+      this.#ended.add(epoch);
       for (const lease of this.#active.values())
         must(
           lease.fencingToken > fence || !this.#covers(selector, lease),

@@ -104,7 +104,11 @@ export class Run {
         // The shell parks the callers inside the transaction, before anything is delivered.
         for (const [i, answer] of answers.entries()) {
           const command = letters[i]?.sent.command;
-          if (answer === 'parked' && command?.type === 'allocate') world.waiting.set(command.waiterId, command.spec.count);
+          if (answer !== 'parked' || command?.type !== 'allocate') continue;
+          world.waiting.set(command.waiterId, command.spec.count);
+          const idempotency = letters[i]?.idempotency;
+          // Its answer may come with this very commit, by what a later letter freed.
+          if (idempotency !== undefined) world.answers.parked(command.waiterId, idempotency);
         }
         return { value: answers, outcomes, idle: answers.every((answer, i) => isRecalled(answer, letters[i]?.idempotency)) };
       },
@@ -129,7 +133,6 @@ export class Run {
       if (letters.length === 1 && !isRecalled(answer, idempotency)) judgeReply(world, sent.caller, sent.command, answer);
       if (idempotency === undefined) continue;
       if (answer !== 'parked') world.answers.replied(idempotency, answer, world);
-      else if (sent.command.type === 'allocate') world.answers.parked(sent.command.waiterId, idempotency);
     }
   }
 
