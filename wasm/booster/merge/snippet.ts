@@ -239,11 +239,9 @@ function replacement(
   const moved = (lines: readonly string[]): string[] => {
     const deeper = reindent(own, indentOf(texts[definition.head] ?? ''), indentOf(old[head] ?? ''));
     const held = (some: readonly string[]): number => some.filter((text) => !isBlank(text) && here.has(text.trimEnd())).length;
-    if (held(own) > held(deeper)) return [...lines];
-    const there = reindent(lines, indentOf(texts[definition.head] ?? ''), indentOf(old[head] ?? ''));
-    // A line of the old one that was further left than the rest is shown where it stands.
-    const isKnown = (text: string): boolean => here.has(text.trimEnd());
-    return there.map((text, at) => (!isKnown(text) && isKnown(lines[at] ?? '') ? (lines[at] ?? '') : text));
+    return held(own) > held(deeper)
+      ? [...lines]
+      : reindent(lines, indentOf(texts[definition.head] ?? ''), indentOf(old[head] ?? ''));
   };
   const body = moved(texts.slice(definition.head, definition.end));
   guardWrapping(context, target, definition, texts);
