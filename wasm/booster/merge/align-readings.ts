@@ -21,6 +21,8 @@ export interface Reading {
   readonly out: readonly OutLine[];
   /** The line of `out` that each item became; -1 for markers and for blank lines left out. */
   readonly places: Int32Array;
+  /** Items that are new lines. */
+  readonly fresh: ReadonlySet<number>;
   /** Items matched exactly, weighted by how much such a line says. */
   readonly evidence: number;
 }
@@ -53,6 +55,7 @@ export function readingOf(
   let evidence = 0;
   let hiddenBefore = 0;
   let hiddenAfter = 0;
+  const fresh = new Set<number>();
   const places = new Int32Array(items.length).fill(-1);
   for (const [index, { op, line }] of steps.entries()) {
     if (op === ELIDE) {
@@ -76,6 +79,7 @@ export function readingOf(
       at += 1;
     } else {
       places[line] = out.length;
+      fresh.add(line);
       out.push(textOf(items[line]));
       // A block of new lines ends here: what follows it in the original, and what came before it?
       if (steps[index + 1]?.op === NEW) continue;
@@ -96,6 +100,7 @@ export function readingOf(
     cost,
     out,
     places,
+    fresh,
     evidence,
     hiddenBefore,
     hiddenAfter,

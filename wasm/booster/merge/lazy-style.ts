@@ -7,6 +7,7 @@ import { atOriginalDepth, embeds, hasMarker, itemsOf, type LineMerge, mergeLines
 import { isMarkerLine } from './markers.ts';
 import { candidatesOf, onlyOne, type Outcome } from './outcome.ts';
 import { confirms, structureOf } from './structure.ts';
+import { rivalsOf } from './rivals.ts';
 import { isBlank, type OutLine, splitLines } from './text.ts';
 import { readsLike, treeOpinion } from './tree.ts';
 
@@ -20,9 +21,13 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
   if (!items.some((item) => item.kind === 'line' && !isBlank(item.text)))
     throw new Refusal('not_code', 'the edit holds only markers');
   if (!hasMarker(items)) throw new Refusal('unsupported', 'the edit has no marker');
-  if (embeds(context.lines.texts, items)) return { proved: unchanged(context), engine: 'lines' };
   const edged = withEdges(items, context.prepared);
   const merge = mergeLines(context.prepared, edged);
+  if (embeds(context.lines.texts, items)) {
+    const same = merge?.readings.find(({ out }) => out.every((line, at) => line === at));
+    if (same !== undefined) guardPlaces(context, edged, same, unchanged(context));
+    return { proved: unchanged(context), engine: 'lines' };
+  }
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
   if ((merge.readings[0]?.evidence ?? 0) < EVIDENCE_MIN)
     throw new Refusal('not_found', 'the edit shares too little with the original');
@@ -39,7 +44,20 @@ export function applyLazy(context: Context, edit: readonly string[]): Outcome {
     if (structure === null || structure.spans.length === 0 || isFailure(each) || reading === undefined) return false;
     return confirms(context, structure, edged, reading, each.after);
   });
-  return { proved: onlyOne(context, confirmed.length > 0 ? confirmed : tried), engine: 'lines' };
+  const proved = onlyOne(context, confirmed.length > 0 ? confirmed : tried);
+  const chosen = merge.readings[tried.findIndex((each) => !isFailure(each) && each.output === proved.output)];
+  if (chosen !== undefined) guardPlaces(context, edged, chosen, proved);
+  return { proved, engine: 'lines' };
+}
+
+/** Refuses what holds all proofs elsewhere, too. */
+function guardPlaces(context: Context, edged: readonly EditItem[], reading: Reading, { output }: Proved): void {
+  const like = readsLike(output, context.language);
+  for (const rival of rivalsOf(context.prepared, edged, reading)) {
+    const other = context.proveLines(rival, 'shown');
+    if (isFailure(other) || readsLike(other.output, context.language) === like) continue;
+    throw new Refusal('ambiguous', 'its outermost lines stand elsewhere, too', candidatesOf(context, [other]));
+  }
 }
 
 /** The one reading by lines that comes to what the tree came to. */
@@ -82,7 +100,7 @@ function unmarkedEdge(reading: Reading, edged: readonly EditItem[]): string | nu
   if (reading.hiddenAfter > 0 && reading.hiddenBefore === 0) {
     return 'the end of the file is neither shown nor marked, but its beginning is';
   }
-  if (reading.hiddenBefore > 0 && !isImplicit(edged.at(-1))) {
+  if (reading.hiddenBefore > 0 && (reading.hiddenAfter === 0 || !isImplicit(edged.at(-1)))) {
     return 'the beginning of the file is neither shown nor marked, but its end is';
   }
   return null;

@@ -264,7 +264,7 @@ class TreeMerge {
       const [key, text] = [edit.key(node), edit.text(node)];
       if (theirs.some((other) => original.text(other) === text || (key !== undefined && original.key(other) === key)))
         throw new Unsure();
-      if (beside === undefined || key !== undefined || edit.isComment(node)) continue;
+      if (beside === undefined || key !== undefined) continue;
       if (edit.snapshot.types[node] !== original.snapshot.types[beside]) continue;
       if (similarity(tokensOf(edit.snapshot.text(node)), tokensOf(original.snapshot.text(beside))) >= ALIKE_MIN)
         throw new Unsure();
