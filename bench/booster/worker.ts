@@ -42,7 +42,7 @@ async function operationOf(contender: string, bytes: number): Promise<() => stri
   const original = sourceOf(bytes);
   engine ??= await createEngine(ENGINE_PARTS);
   const own = engine;
-  const pooled = adapt(own, loadLanguages);
+  const pooled = adapt(own);
   await loadLanguages(['javascript']);
   const task = (more: Partial<BoosterInstruction> & Pick<BoosterInstruction, 'operation'>): (() => string | null) => {
     const whole = { language: 'javascript', original, ...more };

@@ -14,25 +14,18 @@ const isTold = ({ language, path, operation }: BoosterInstruction): boolean =>
   language !== undefined || path !== undefined || WITHOUT_CODE.has(operation);
 
 /** Languages that a task may be read in. */
-function languagesOf(task: BoosterInstruction): readonly LanguageId[] {
+export function languagesOf(task: BoosterInstruction): readonly LanguageId[] {
   if (!isTold(task)) return likelyLanguages(task.original ?? '');
   const known = resolveLanguage(task);
   return known === null ? [] : [known];
 }
 
-/**
- * The engine behind the pool's port. What it throws, the pool takes for a failed instance. `loadLanguages` makes languages
- * ready for it, and answers null if they are.
- */
-export function adapt(
-  engine: Engine,
-  loadLanguages: (languages: readonly LanguageId[]) => Promise<unknown> | null,
-): PooledEngine {
+/** The engine behind the pool's port. What it throws, the pool takes for a failed instance. */
+export function adapt(engine: Engine): PooledEngine {
   return {
     get memoryBytes() {
       return engine.memoryBytes;
     },
-    prepare: (task) => loadLanguages(languagesOf(task)),
     run(task) {
       const language = isTold(task) ? undefined : languageOf(engine, task.original ?? '');
       if (language === null) return UNKNOWN_LANGUAGE;

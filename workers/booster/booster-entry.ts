@@ -2,7 +2,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
 import type { BoosterOutcome, BoosterRpc, BoosterRun } from '../../shared/rpc-booster.ts';
 import type { BoosterIsolate } from '../../shared/schemas/booster.ts';
 import { log } from '../lib/log.ts';
-import { createEngine } from './engine.ts';
+import { createEngine, prepare } from './engine.ts';
 import { SlotPool } from './slot-pool.ts';
 
 /** Of the isolate, made with its first call: nothing may be asked of the platform before. */
@@ -12,6 +12,7 @@ const poolOf = (): SlotPool =>
   (pool ??= new SlotPool(
     {
       createEngine,
+      prepare,
       nowMs: () => Date.now(),
       yieldTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
       log,

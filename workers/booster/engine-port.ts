@@ -12,9 +12,10 @@ export type EngineAnswer =
  */
 export interface PooledEngine {
   readonly memoryBytes: number;
-  /** What must have ended before the task is run; null if nothing has to. */
-  prepare(task: BoosterInstruction): Promise<unknown> | null;
   run(task: BoosterInstruction): EngineAnswer;
 }
+
+/** What must have ended before any instance of the isolate runs the task; null if nothing has to. */
+export type Prepare = (task: BoosterInstruction) => Promise<unknown> | null;
 
 export type CreateEngine = () => Promise<PooledEngine>;

@@ -8,11 +8,12 @@ import type { PoolCommand, PoolEvent } from './core/events.ts';
 import { evolve } from './core/evolve.ts';
 import { connectionsOf, EMPTY_POOL, type PoolLimits, POOL_LIMITS, type PoolState } from './core/state.ts';
 import { count, newTally, type Tally } from './core/tallies.ts';
-import type { CreateEngine, EngineAnswer, PooledEngine } from './engine-port.ts';
+import type { CreateEngine, EngineAnswer, PooledEngine, Prepare } from './engine-port.ts';
 
 /** What the pool is given of the world. */
 export interface PoolPorts {
   readonly createEngine: CreateEngine;
+  readonly prepare: Prepare;
   readonly nowMs: () => number;
   /** Lets other calls of the isolate run. */
   readonly yieldTurn: () => Promise<void>;
@@ -64,6 +65,9 @@ export class SlotPool {
     try {
       const quantum = { chars: 0, operations: 0 };
       for (const { task, index } of order) {
+        // Before it has a slot: while it waits, another call may bring down the instance of any.
+        const pending = this.#ports.prepare(task);
+        if (pending !== null) await pending;
         await this.#turn(callId, quantum);
         const answer = await this.#operate(callId, task, { key, requestId });
         quantum.chars += charsOf(task);
@@ -117,8 +121,6 @@ export class SlotPool {
       // An instance that cannot even be made is a failed one.
       const instance = this.#instances.get(slotId) ?? (await this.#start(slotId));
       instance.operations.set(key, (instance.operations.get(key) ?? 0) + 1);
-      const pending = instance.engine.prepare(task);
-      if (pending !== null) await pending;
       const answer = instance.engine.run(task);
       const spent = !answer.ok && answer.reason === 'budget';
       this.#do({ type: 'succeed', callId, memoryBytes: instance.engine.memoryBytes, spent }, key);

@@ -1,7 +1,7 @@
 import { ENGINE_PARTS, loadLanguages } from '../../../wasm/booster/bundle.ts';
 import { createEngine as createParser } from '../../../wasm/booster/engine.ts';
-import { adapt } from '../../../workers/booster/adapt.ts';
-import type { CreateEngine } from '../../../workers/booster/engine-port.ts';
+import { adapt, languagesOf } from '../../../workers/booster/adapt.ts';
+import type { CreateEngine, Prepare } from '../../../workers/booster/engine-port.ts';
 import { panicInAstGrep, startAstGrep } from './panic.ts';
 
 /**
@@ -11,13 +11,12 @@ import { panicInAstGrep, startAstGrep } from './panic.ts';
  */
 export const createEngine: CreateEngine = async () => {
   const parser = await createParser(ENGINE_PARTS);
-  const engine = adapt(parser, loadLanguages);
+  const engine = adapt(parser);
   await startAstGrep();
   return {
     get memoryBytes() {
       return engine.memoryBytes;
     },
-    prepare: (task) => engine.prepare(task),
     run(task) {
       const fault = /fault:(panic|memory)/.exec(task.original ?? '')?.[1];
       if (fault === 'panic') panicInAstGrep();
@@ -26,3 +25,5 @@ export const createEngine: CreateEngine = async () => {
     },
   };
 };
+
+export const prepare: Prepare = (task) => loadLanguages(languagesOf(task));

@@ -29,10 +29,16 @@ function realPool(limits = POOL_LIMITS) {
   const createEngine: CreateEngine = async () => {
     const engine = await newEngine();
     engines.push(engine);
-    return adapt(engine, () => null);
+    return adapt(engine);
   };
   const pool = new SlotPool(
-    { createEngine, nowMs: () => 1_000, yieldTurn: () => new Promise((resolve) => setImmediate(resolve)), log },
+    {
+      createEngine,
+      prepare: () => null,
+      nowMs: () => 1_000,
+      yieldTurn: () => new Promise((resolve) => setImmediate(resolve)),
+      log,
+    },
     'iso',
     limits,
   );
@@ -43,13 +49,18 @@ function scripted(run: PooledEngine['run'], memoryBytes = 1) {
   const order: string[] = [];
   const createEngine: CreateEngine = async () => ({
     memoryBytes,
-    prepare: () => null,
     run(task) {
       order.push(task.original ?? '');
       return run(task);
     },
   });
-  const ports = { createEngine, nowMs: () => 1_000, yieldTurn: () => new Promise<void>((r) => setImmediate(r)), log: vi.fn() };
+  const ports = {
+    createEngine,
+    prepare: () => null,
+    nowMs: () => 1_000,
+    yieldTurn: () => new Promise<void>((r) => setImmediate(r)),
+    log: vi.fn(),
+  };
   return { pool: new SlotPool(ports, 'iso'), order, log: ports.log };
 }
 const OK = { ok: true, output: 'x', engine: 'e', proofs: [] } as const;
@@ -129,13 +140,44 @@ describe('recovery from real faults', () => {
     expect(Math.max(...sizes)).toBe(Math.min(...sizes));
   });
 
+  it('B242: a task that waits for its language has no part in the fault of another one meanwhile', async () => {
+    const made: string[] = [];
+    const createEngine: CreateEngine = async () => {
+      const name = `engine ${made.length + 1}`;
+      let broken = false;
+      return {
+        memoryBytes: 1,
+        run(task) {
+          made.push(name);
+          broken ||= task.original === 'breaks';
+          if (broken) throw new WebAssembly.RuntimeError('unreachable');
+          return OK;
+        },
+      };
+    };
+    const gate = Promise.withResolvers<void>();
+    const prepare = (task: BoosterInstruction): Promise<void> | null => (task.original === 'waits' ? gate.promise : null);
+    const ports = { createEngine, prepare, nowMs: () => 1, yieldTurn: () => Promise.resolve(), log: vi.fn() };
+    const pool = new SlotPool(ports, 'iso', { ...POOL_LIMITS, slots: 1 });
+    await pool.run(call([check('starts the engine')]));
+    const waiting = pool.run(call([check('waits')]));
+    const [broken] = await pool.run(call([check('breaks')]));
+    gate.resolve();
+    expect(broken?.reason).toBe('fault');
+    expect((await waiting)[0]?.reason).toBeNull();
+    expect(new Set(made).size).toBe(2);
+  });
+
   it('B244: an instance that cannot be made is a fault like any other', async () => {
     let fails = true;
     const createEngine: CreateEngine = async () => {
       if (fails) throw new WebAssembly.RuntimeError('unreachable');
-      return { memoryBytes: 1, prepare: () => null, run: () => OK };
+      return { memoryBytes: 1, run: () => OK };
     };
-    const pool = new SlotPool({ createEngine, nowMs: () => 1, yieldTurn: async () => undefined, log: vi.fn() }, 'iso');
+    const pool = new SlotPool(
+      { createEngine, prepare: () => null, nowMs: () => 1, yieldTurn: async () => undefined, log: vi.fn() },
+      'iso',
+    );
     expect((await pool.run(call([check('x')])))[0]?.reason).toBe('fault');
     fails = false;
     expect((await pool.run(call([check('x')])))[0]?.reason).toBeNull();

@@ -10,6 +10,8 @@ import { FleetViews, honours } from '../../../workers/router/auth/fleet-view.ts'
 import { TokenBucket } from '../../../workers/router/auth/rate-limit.ts';
 import { filterHash, readCursor, writeCursor } from '../../../workers/router/cursor.ts';
 import { jsonField } from '../../../workers/router/json-fields.ts';
+import { finish } from '../../../workers/router/finish.ts';
+import { ok } from '../../../shared/result.ts';
 
 describe('problems', () => {
   it.each(Object.entries(PROBLEMS))(
@@ -148,5 +150,24 @@ describe('texts', () => {
     expect(requestIdOf('req-1:a/b')).toBe('req-1:a/b');
     for (const bad of [null, '', ' ', '-x', 'a b', 'a"b', 'é', 'x'.repeat(129), 'a\nb'])
       expect(requestIdOf(bad)).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe('headers of every reply', () => {
+  const headersOf = (url: string): Headers => {
+    const facts = { request: new Request(url), pathname: '/v1/fleet', requestId: 'r1', config: null };
+    return finish(ok({ status: 200, body: '{}' }), facts).headers;
+  };
+
+  it('forbid pages, frames and guesses at the type, and keep nothing', () => {
+    const headers = headersOf('http://127.0.0.1/v1/fleet');
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+  });
+
+  it('ask for TLS over TLS only (RFC 6797, section 7.2)', () => {
+    expect(headersOf('http://127.0.0.1/v1/fleet').has('strict-transport-security')).toBe(false);
+    expect(headersOf('https://fleet.example/v1/fleet').get('strict-transport-security')).toContain('max-age=');
   });
 });
