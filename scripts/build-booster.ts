@@ -137,7 +137,7 @@ export function buildBooster(): void {
   for (const [language, input] of Object.entries(GRAMMARS)) {
     const { code, tables } = withoutTables(read(input));
     write(`${language}.wasm`, code);
-    write(`${language}.bin`, gzipSync(tables, { level: 9 }));
+    write(`${language}.bin`, gzipSync(tables, { level: 6 }));
   }
   write('stamp', stamp);
 }
