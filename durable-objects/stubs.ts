@@ -53,6 +53,10 @@ export function memoryStub(env: RegionVars & Pick<RegionEnv, 'MEMORY'>, fleet: s
   return locate(env.MEMORY, env, home.region, memoryObjectName(fleet, home));
 }
 
+/** Ids that an isolate remembers: deriving one costs a hash, and an object that only a full collection removes. */
+const IDS_MAX = 10_000;
+const ids = new WeakMap<object, Map<string, DurableObjectId>>();
+
 function locate<T extends Rpc.DurableObjectBranded>(
   namespace: DurableObjectNamespace<T>,
   env: RegionVars,
@@ -61,7 +65,15 @@ function locate<T extends Rpc.DurableObjectBranded>(
 ): DurableObjectStub<T> {
   const own = ownRegion(env);
   if (region !== own.id) throw new Error(`objects of ${region} are not reachable from ${own.id}`);
-  const jurisdiction = appliedJurisdiction(env);
-  const scope = jurisdiction === null ? namespace : namespace.jurisdiction(jurisdiction);
-  return scope.getByName(name, { locationHint: own.locationHint });
+  let known = ids.get(namespace);
+  if (known === undefined) ids.set(namespace, (known = new Map<string, DurableObjectId>()));
+  let id = known.get(name);
+  if (id === undefined) {
+    const jurisdiction = appliedJurisdiction(env);
+    id = (jurisdiction === null ? namespace : namespace.jurisdiction(jurisdiction)).idFromName(name);
+    if (known.size >= IDS_MAX) known.clear();
+    known.set(name, id);
+  }
+  // An id carries its jurisdiction, so the namespace itself finds the object.
+  return namespace.get(id, { locationHint: own.locationHint });
 }

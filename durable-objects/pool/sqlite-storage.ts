@@ -1,6 +1,6 @@
 import { LIMITS } from '../../shared/limits.ts';
 import type { JsonText } from '../../shared/schemas/common.ts';
-import type { TaskStatus } from '../../shared/schemas/tasks.ts';
+import { TASK_STATUSES, type TaskStatus } from '../../shared/schemas/tasks.ts';
 import type { SqlDatabase } from '../lib/sql.ts';
 import type { Changes } from './core/changes.ts';
 import {
@@ -33,6 +33,11 @@ const WRITE = {
   audit: `INSERT INTO audit (at_ms, actor, action, request_id, entries)
     SELECT value->>'$.atMs', value->>'$.actor', value->>'$.action', value->>'$.requestId', value->'$.entries' FROM json_each(?)`,
 } as const;
+
+/** By their status, which has an index for lists anyway; the order is what the shard is rebuilt in. */
+const LIVE_TASKS = `SELECT data FROM tasks WHERE status IN (${TASK_STATUSES.filter((status) => !ENDED.has(status))
+  .map((status) => `'${status}'`)
+  .join(', ')}) ORDER BY id`;
 
 /**
  * The rows of a shard in the object's own SQLite. Records are JSON beside the few columns that are searched by.
@@ -80,9 +85,7 @@ export class SqlitePoolStorage implements PoolStorage {
       leases: this.#all<{ data: string }>('SELECT data FROM leases WHERE ended_at_ms IS NULL ORDER BY id').map(
         (r) => JSON.parse(r.data) as LeaseRecord,
       ),
-      tasks: this.#all<{ data: string }>('SELECT data FROM tasks WHERE expires_at_ms IS NULL ORDER BY id').map(
-        (r) => JSON.parse(r.data) as TaskRecord,
-      ),
+      tasks: this.#all<{ data: string }>(LIVE_TASKS).map((r) => JSON.parse(r.data) as TaskRecord),
       revocations: this.#all<{ data: string }>('SELECT data FROM revocations WHERE ended_at_ms IS NULL ORDER BY epoch').map(
         (r) => JSON.parse(r.data) as RevocationRecord,
       ),

@@ -24,7 +24,8 @@ export async function readJsonBody(request: Request, limitBytes: number = LIMITS
     if (Number(declared) <= 2 * limitBytes) await drop(request.body);
     return err(tooLarge(limitBytes));
   }
-  if (request.body === null || declared === '0') return ok(EMPTY);
+  // A declared length tells it without the stream, of which the platform makes an object that only a full collection removes.
+  if (declared === null ? request.body === null : Number(declared) === 0) return ok(EMPTY);
   const encoding = request.headers.get('content-encoding');
   if (encoding !== null && encoding.trim().toLowerCase() !== 'identity') {
     return err({ kind: 'unsupported_media_type', detail: 'Bodies are sent without content-encoding.' });

@@ -15,8 +15,9 @@ const varsOf = (id: string): RegionVars => {
 function namespaces(vars: RegionVars): { env: RegionEnv; asked: unknown[] } {
   const asked: unknown[] = [];
   const namespace = (jurisdiction: string | null) => ({
-    getByName: (name: string, options: unknown) => {
-      asked.push({ name, jurisdiction, options });
+    idFromName: (name: string) => ({ name, jurisdiction }),
+    get: (id: object, options: unknown) => {
+      asked.push({ ...id, options });
       return {};
     },
     jurisdiction: (value: string) => namespace(value),
@@ -41,6 +42,19 @@ describe('names of objects', () => {
       registryStub(env, 'acme', region.id);
       expect(asked).toMatchObject([{ name: `${region.id}/acme`, jurisdiction: region.jurisdiction }]);
     }
+  });
+
+  it('become ids once, and keep apart what is named alike in two namespaces', () => {
+    const { env, asked } = namespaces(varsOf('eu-west-1'));
+    for (const shard of [0, 1, 0]) poolStub(env, 'acme', { region: 'eu-west-1', pool: 'coder', shard });
+    const other = namespaces(VARS);
+    poolStub(other.env, 'acme', { region: 'eu-west-1', pool: 'coder', shard: 0 });
+    expect([...asked, ...other.asked]).toMatchObject([
+      { name: 'eu-west-1/acme/coder/0', jurisdiction: 'eu' },
+      { name: 'eu-west-1/acme/coder/1', jurisdiction: 'eu' },
+      { name: 'eu-west-1/acme/coder/0', jurisdiction: 'eu' },
+      { name: 'eu-west-1/acme/coder/0', jurisdiction: null },
+    ]);
   });
 
   it('of another region, or that are no names, are refused', () => {
