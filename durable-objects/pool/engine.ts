@@ -1,6 +1,6 @@
 import type { FleetError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { err, ok, type Result } from '../../shared/result.ts';
+import { err, type Result } from '../../shared/result.ts';
 import type {
   AllocationView,
   Caller,
@@ -23,23 +23,21 @@ import type {
 } from '../../shared/loan-rpc.ts';
 import { parseIdOf, type Home } from '../../shared/ids.ts';
 import type { TaskStatus } from '../../shared/schemas/tasks.ts';
-import { viewOf } from './core/allocations.ts';
 import { decide, within } from './core/decide.ts';
 import { dependencyEnded, isLocal } from './core/dependencies.ts';
 import { nextAlarmMs } from './core/due.ts';
-import { subjectOf, type Effect } from './core/events.ts';
-import { addAgent, addLease, addRevocation, addTask } from './core/evolve.ts';
-import { ASKED, explainAllocation, REFUSED, type Look } from './core/explain.ts';
-import { armGrace, awaken, isAnyoneSilent, isSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
-import { endPoll, poll, unaccepted, withdrawWaiter, type PolledLeases } from './core/polls.ts';
-import { quotaExceeded } from './core/quotas.ts';
+import { subjectOf } from './core/events.ts';
+import { ASKED, type Look } from './core/explain.ts';
+import { awaken, isAnyoneSilent, isSilent, judgeSilent, sessionClosed, sessionOpened } from './core/liveness.ts';
+import { endPoll, poll, withdrawWaiter, type PolledLeases } from './core/polls.ts';
 import { hearLoans, loanAsk, loansConfirmed, serveWaiter, takeLoans, waitersToPlace } from './core/lent.ts';
-import { addLent, addLoan } from './core/loan-ends.ts';
 import { confirmLoans, lend, loansAnswered, newsFor, obeyOrders, speaksUnder, spoken, type LoanCommand } from './core/loans.ts';
 import { createState, hasSiblings, type PoolState, type Waiter } from './core/state.ts';
 import { Step, type Context } from './core/step.ts';
 import { IdempotentAnswers } from './idempotent-answers.ts';
-import type { PoolStorage, Snapshot } from './storage.ts';
+import { outcomesOf, type Answering, type Outcome } from './outcomes.ts';
+import { restore } from './restore.ts';
+import type { PoolStorage } from './storage.ts';
 
 /** What the engine reads from the world, once per step. */
 export interface EngineEnv {
@@ -48,12 +46,6 @@ export interface EngineEnv {
   readonly ulid: () => string;
   readonly lastPongAtMs: (agentId: string) => number | null;
 }
-
-/** What the shell does when the commit is durable; waiting callers are answered by id. */
-export type Outcome =
-  | Exclude<Effect, { readonly type: 'waiterGranted' | 'waiterServed' | 'waiterTimedOut' | 'pollReady' }>
-  | { readonly type: 'waiterDone'; readonly waiterId: string; readonly reply: PoolReply }
-  | ({ readonly type: 'pollDone'; readonly agentId: string } & PolledLeases);
 
 /** What requests were answered. `elsewhere`: those that a sibling must answer instead, by index, and which. */
 export interface Executed {
@@ -84,6 +76,7 @@ export class PoolEngine {
   readonly #storage: PoolStorage;
   readonly #env: EngineEnv;
   readonly #answers: IdempotentAnswers;
+  readonly #answering: Answering;
   #summaryVersion: number;
   /** Agents whose last beat is newer than what is stored. */
   readonly #unsavedBeats = new Set<string>();
@@ -94,6 +87,12 @@ export class PoolEngine {
     this.#storage = storage;
     this.#env = env;
     this.#answers = new IdempotentAnswers(storage, env.nowMs, (atMs) => this.#armPrune(atMs + LIMITS.sweepIntervalMs));
+    this.#answering = {
+      look: () => this.look(),
+      remember: ({ idempotency }, reply) => {
+        if (idempotency !== null) this.#answers.remember(idempotency, reply);
+      },
+    };
     const snapshot = storage.load();
     if (
       snapshot !== null &&
@@ -107,44 +106,8 @@ export class PoolEngine {
     this.state = createState(fleet, home, snapshot?.meta.config ?? config);
     this.#summaryVersion = snapshot?.meta.summaryVersion ?? 0;
     this.#prunedAtMs = snapshot?.meta.prunedAtMs ?? 0;
-    if (snapshot !== null) this.#restore(snapshot);
-  }
-
-  /** Rebuilds memory. Sockets do not survive a crash, so an agent that was on one has the grace to come back. */
-  #restore(snapshot: Snapshot): void {
-    const { state } = this;
-    const nowMs = this.#env.nowMs();
-    state.lastFence = snapshot.meta.lastFence;
-    state.nextTaskSeq = snapshot.meta.nextTaskSeq;
-    state.epoch = snapshot.meta.epoch ?? 0;
-    // Longest silent first: that is the order of beats which `judgeOverdue` reads.
-    for (const record of snapshot.agents.toSorted((a, b) => a.lastSeenAtMs - b.lastSeenAtMs)) {
-      const agent = addAgent(state, record);
-      // The stored instant may be far older than the last beat: whoever was seen lately is taken as alive, the others are
-      // suspect and have the rest of the time to show life. None is lost by what a row says.
-      const seenLately = nowMs - record.lastSeenAtMs <= LIMITS.staleAfterWakeMs;
-      agent.aliveAsOfMs = seenLately ? nowMs : nowMs - LIMITS.suspectAfterMs;
-      if (record.suspectSinceMs !== null) armGrace(state, agent, record.suspectSinceMs);
-      if (record.drainDeadlineAtMs !== null)
-        state.timers.push({ atMs: record.drainDeadlineAtMs, kind: 'drainDeadline', id: record.id });
-      if (record.lifecycle === 'offline')
-        state.timers.push({ atMs: (record.lostAtMs ?? nowMs) + LIMITS.offlineRetentionMs, kind: 'removeOffline', id: record.id });
-    }
-    for (const lease of snapshot.leases) {
-      if (lease.status !== 'active') {
-        state.returns.set(lease.id, lease);
-        continue;
-      }
-      addLease(state, lease);
-      if (lease.loan !== undefined && lease.taskId !== null) addLoan(state, lease, nowMs);
-    }
-    for (const revocation of snapshot.revocations) addRevocation(state, revocation, nowMs);
-    // Tasks that hold an agent first: they hold their place at a concurrency gate, too.
-    for (const task of snapshot.tasks.toSorted((a, b) => Number(a.status === 'queued') - Number(b.status === 'queued')))
-      addTask(state, task);
-    for (const task of snapshot.tasks) if (task.loan !== undefined) addLent(state, task.id, nowMs, nowMs);
-    state.letIn.clear();
-    for (const [status, n] of Object.entries(snapshot.ended) as [TaskStatus, number][]) state.taskCounts[status] += n;
+    if (snapshot === null) return;
+    restore(this.state, snapshot, env.nowMs());
     this.#armPrune(this.#prunedAtMs + LIMITS.sweepIntervalMs);
   }
 
@@ -440,7 +403,7 @@ export class PoolEngine {
     if (caller.agentId !== undefined) this.#noteBeat(caller.agentId, step.nowMs);
     // Pruning changes counters, so it counts as a change of the summary; it is no mutation that needs an audit row.
     const pruned = step.pruneDue && this.#prune(step.nowMs);
-    const outcomes = this.#outcomes(step);
+    const outcomes = outcomesOf(step, this.#answering);
     if (step.events.length === 0 && !pruned) return { value, outcomes };
     this.#saveBeats(step);
     this.#summaryVersion += 1;
@@ -465,55 +428,6 @@ export class PoolEngine {
     // What is over the numbers kept does not wait for the oldest row's time.
     if (step.changes.leases.size > 0 || step.changes.tasks.size > 0) this.#armPrune(step.nowMs + LIMITS.sweepIntervalMs);
     return { value, outcomes };
-  }
-
-  #outcomes(step: Step): Outcome[] {
-    const outcomes: Outcome[] = [];
-    const polled = new Set<string>();
-    for (const effect of step.effects) {
-      if (effect.type === 'pollReady') polled.add(effect.agentId);
-      else if (effect.type === 'waiterGranted') outcomes.push(this.#granted(step, effect.waiter, effect.leaseIds));
-      else if (effect.type === 'waiterTimedOut') outcomes.push(this.#timedOut(effect));
-      else if (effect.type === 'waiterServed') outcomes.push(this.#served(effect.waiter, ok(effect.views)));
-      else outcomes.push(effect);
-    }
-    for (const agentId of polled) {
-      const agent = this.state.agents.get(agentId);
-      endPoll(this.state, agentId, step.nowMs);
-      if (agent === undefined) continue;
-      outcomes.push({ type: 'pollDone', agentId, leaseIds: unaccepted(step, agent), revoked: agent.revoked });
-      // Told, but only its next call says that it has heard.
-      agent.revoked = [];
-    }
-    return outcomes;
-  }
-
-  #timedOut({ waiter, atQuota }: Extract<Effect, { readonly type: 'waiterTimedOut' }>): Outcome {
-    const quota = atQuota ? waiter.quota : null;
-    const asks = { subject: waiter.callerSubject, quota };
-    const why = explainAllocation(this.state, waiter.spec, { ...this.look(), most: REFUSED }, asks);
-    const reply = err(
-      quota === null
-        ? ({ kind: 'no_capacity', why, detail: `No agent became free within waitMs. ${why.detail}` } as const)
-        : quotaExceeded(quota, why),
-    );
-    // The caller goes on to another shard now: a repeat must find the grant there.
-    if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);
-    return { type: 'waiterDone', waiterId: waiter.id, reply };
-  }
-
-  #granted(step: Step, waiter: Waiter, leaseIds: readonly string[]): Outcome {
-    const views = leaseIds.flatMap((id): AllocationView[] => {
-      // The same step may have revoked it again (its agent was quarantined): the caller learns of both.
-      const lease = step.lease(id);
-      return lease === null ? [] : [viewOf(step, lease)];
-    });
-    return this.#served(waiter, ok(views));
-  }
-
-  #served(waiter: Waiter, reply: PoolReply): Outcome {
-    if (waiter.idempotency !== null) this.#answers.remember(waiter.idempotency, reply);
-    return { type: 'waiterDone', waiterId: waiter.id, reply };
   }
 
   /** An earlier pruning than the one that is due takes its place. */

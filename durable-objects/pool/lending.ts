@@ -11,7 +11,8 @@ import { poolStub, registryStub } from '../stubs.ts';
 import type { LoanEffect } from './core/events.ts';
 import type { LoanCommand } from './core/loans.ts';
 import type { Waiter } from './core/state.ts';
-import type { Outcome, PoolEngine } from './engine.ts';
+import type { PoolEngine } from './engine.ts';
+import type { Outcome } from './outcomes.ts';
 
 /** Siblings asked in one round, those with most free slots. */
 const SIBLINGS_MAX = 8;

@@ -13,7 +13,8 @@ import {
 import type { RevokedLease } from '../../shared/schemas/agents.ts';
 import { SESSION_GONE, SESSION_PROTOCOL, SESSION_REPLACED, type ServerFrame } from '../../shared/schemas/session.ts';
 import { assignmentView } from './core/views.ts';
-import type { Outcome, PoolEngine } from './engine.ts';
+import type { PoolEngine } from './engine.ts';
+import type { Outcome } from './outcomes.ts';
 import { readAgentFrame, serverFrame } from './frames.ts';
 import type { PoolStorage } from './storage.ts';
 

@@ -10,7 +10,7 @@ interface Plant {
 }
 
 const LEASES = 'durable-objects/pool/core/leases.ts';
-const ENGINE = 'durable-objects/pool/engine.ts';
+const RESTORE = 'durable-objects/pool/restore.ts';
 const COMMIT = 'durable-objects/lib/group-commit.ts';
 
 export const PLANTS = {
@@ -56,11 +56,11 @@ export const PLANTS = {
   },
   'tokens-restart': {
     what: 'the last fencing token is not restored after a crash',
-    edits: [{ file: ENGINE, find: 'state.lastFence = snapshot.meta.lastFence;', replace: '' }],
+    edits: [{ file: RESTORE, find: 'state.lastFence = snapshot.meta.lastFence;', replace: '' }],
   },
   'leases-forgotten': {
     what: 'live leases are not restored after a crash',
-    edits: [{ file: ENGINE, find: 'addLease(state, lease);', replace: 'void addLease;' }],
+    edits: [{ file: RESTORE, find: 'addLease(state, lease);', replace: 'void addLease;' }],
   },
   'keys-forgotten': {
     what: 'idempotency keys are kept in memory only',

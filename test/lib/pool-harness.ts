@@ -22,7 +22,8 @@ import type {
 import type { LeaseRecord, TaskRecord } from '../../durable-objects/pool/core/records.ts';
 import type { LiveAgent } from '../../durable-objects/pool/core/live-agent.ts';
 import { statusOf } from '../../durable-objects/pool/core/state.ts';
-import { PoolEngine, type Answer, type Outcome } from '../../durable-objects/pool/engine.ts';
+import { PoolEngine, type Answer } from '../../durable-objects/pool/engine.ts';
+import type { Outcome } from '../../durable-objects/pool/outcomes.ts';
 import { MemoryPoolStorage } from '../../durable-objects/pool/memory-storage.ts';
 import type { PoolStorage } from '../../durable-objects/pool/storage.ts';
 import { Seeded, SeededUlids } from './seeded.ts';

@@ -24,8 +24,9 @@ export async function readJsonBody(request: Request, limitBytes: number = LIMITS
     if (Number(declared) <= 2 * limitBytes) await drop(request.body);
     return err(tooLarge(limitBytes));
   }
-  // A declared length tells it without the stream, of which the platform makes an object that only a full collection removes.
-  if (declared === null ? request.body === null : Number(declared) === 0) return ok(EMPTY);
+  // Only where it is needed: the platform makes an object of the stream that stays until a full collection.
+  const stream = declared === null ? request.body : null;
+  if (declared === null ? stream === null : Number(declared) === 0) return ok(EMPTY);
   const encoding = request.headers.get('content-encoding');
   if (encoding !== null && encoding.trim().toLowerCase() !== 'identity') {
     return err({ kind: 'unsupported_media_type', detail: 'Bodies are sent without content-encoding.' });
@@ -35,7 +36,7 @@ export async function readJsonBody(request: Request, limitBytes: number = LIMITS
   if (!typed && declared !== null) return err(notJsonType());
   let bytes: Uint8Array | null;
   try {
-    bytes = declared === null ? await readCounted(request.body, limitBytes) : new Uint8Array(await request.arrayBuffer());
+    bytes = stream === null ? new Uint8Array(await request.arrayBuffer()) : await readCounted(stream, limitBytes);
   } catch {
     return err(malformed('The body broke off.'));
   }

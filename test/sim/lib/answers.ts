@@ -1,4 +1,4 @@
-import type { Outcome } from '../../../durable-objects/pool/engine.ts';
+import type { Outcome } from '../../../durable-objects/pool/outcomes.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { IdempotencyRef, PoolReply } from '../../../shared/rpc.ts';
 import { must } from './must.ts';

@@ -1,5 +1,6 @@
 import { isEmpty } from '../../../durable-objects/pool/core/polls.ts';
-import type { Answer, Outcome } from '../../../durable-objects/pool/engine.ts';
+import type { Answer } from '../../../durable-objects/pool/engine.ts';
+import type { Outcome } from '../../../durable-objects/pool/outcomes.ts';
 import type { IdempotencyRef, RevokeStep } from '../../../shared/rpc.ts';
 import { asAgent, OPERATOR } from '../../lib/pool-harness.ts';
 import { makeCommand, REMOTE_TASK, type Command, type Sent } from './commands.ts';

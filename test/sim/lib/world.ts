@@ -1,4 +1,5 @@
-import { PoolEngine, type EngineEnv, type Outcome } from '../../../durable-objects/pool/engine.ts';
+import { PoolEngine, type EngineEnv } from '../../../durable-objects/pool/engine.ts';
+import type { Outcome } from '../../../durable-objects/pool/outcomes.ts';
 import type { PoolStorage } from '../../../durable-objects/pool/storage.ts';
 import type { AllocationView, PoolReply, ShardConfig } from '../../../shared/rpc.ts';
 import { LIMITS } from '../../../shared/limits.ts';

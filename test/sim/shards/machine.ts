@@ -1,4 +1,5 @@
-import { PoolEngine, type Outcome } from '../../../durable-objects/pool/engine.ts';
+import { PoolEngine } from '../../../durable-objects/pool/engine.ts';
+import type { Outcome } from '../../../durable-objects/pool/outcomes.ts';
 import type { ShardConfig } from '../../../shared/rpc.ts';
 import { FLEET, HOME } from '../../lib/pool-harness.ts';
 import { poolViolations } from '../../lib/pool-invariants.ts';

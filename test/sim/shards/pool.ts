@@ -1,5 +1,6 @@
 import type { LoanCommand } from '../../../durable-objects/pool/core/loans.ts';
-import type { Outcome, PoolEngine } from '../../../durable-objects/pool/engine.ts';
+import type { PoolEngine } from '../../../durable-objects/pool/engine.ts';
+import type { Outcome } from '../../../durable-objects/pool/outcomes.ts';
 import { parseIdOf } from '../../../shared/ids.ts';
 import type { LoanOffer } from '../../../shared/loan-rpc.ts';
 import type { AllocationView, Caller, PoolReply, ShardConfig } from '../../../shared/rpc.ts';
