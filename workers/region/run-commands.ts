@@ -5,6 +5,7 @@ import { regionFull } from '../../durable-objects/registry/core/admission.ts';
 import { poolNotFound } from '../../durable-objects/registry/core/pools.ts';
 import { subjectOf } from './command-id.ts';
 import { executeOnShards, type Shards } from './execute.ts';
+import { released } from '../../durable-objects/lib/disposable.ts';
 import { callerAt } from '../../durable-objects/lib/lease-quota.ts';
 import type { LiveRoute } from './placement.ts';
 import { configOf, findRoute, type RegionPorts } from './region.ts';
@@ -79,7 +80,7 @@ function shardsOf(ports: RegionPorts, caller: Caller, route: LiveRoute, used: Se
           .execute(fleet, home(shard), configOf(route, shard), callerAt(caller, shard, route.shards), requests),
         opened,
       ]);
-      return replies;
+      return released(replies);
     },
     async forgetKeys(shard, keys) {
       try {

@@ -1,3 +1,4 @@
+import { released } from '../../durable-objects/lib/disposable.ts';
 import { within } from '../../durable-objects/lib/within.ts';
 import type { RegionBinding } from '../../durable-objects/fleet/env.ts';
 import type { RegionId } from '../../regions/table.ts';
@@ -24,7 +25,7 @@ export async function callRegion<T>(
   call: (binding: RegionBinding) => Promise<T>,
 ): Promise<Result<T, FleetError>> {
   try {
-    return ok(await within(timeoutMs, call(bindingOf(context.config, region))));
+    return ok(released(await within(timeoutMs, call(bindingOf(context.config, region)))));
   } catch (error) {
     log('error', 'region call failed', { requestId: context.requestId, region, error: errorText(error) });
     return err(faultOf(error, region));
@@ -72,7 +73,7 @@ export async function executeOne(
 ): Promise<PoolReply> {
   const { caller, execution } = context;
   if (caller.agentId !== undefined || !SHARING.has(request.command.type)) {
-    const [reply] = await binding.execute(caller, at.pool, at.shard, [request]);
+    const [reply] = released(await binding.execute(caller, at.pool, at.shard, [request]));
     return reply ?? err({ kind: 'internal', detail: 'The region gave no answer.' });
   }
   // In a pool of one shard everything shares; the region finds the shard by the ids. A second shard must not wait for the first.
@@ -80,7 +81,7 @@ export async function executeOne(
   return SHARED.run(
     { place: binding, lane: [caller.fleet, caller.subject, caller.role, at.pool, shard ?? ''].join('\n') },
     { ...request, requestId: context.requestId },
-    (requests) => binding.execute(caller, at.pool, shard, requests),
+    async (requests) => released(await binding.execute(caller, at.pool, shard, requests)),
     execution,
   );
 }
