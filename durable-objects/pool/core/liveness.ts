@@ -195,8 +195,16 @@ export function suspectDue(step: Step, agent: LiveAgent): void {
   lose(step, agent, closed ? 'socket closed' : 'silent');
 }
 
-/** While the object is awake anyway: agents whose beats are overdue are set aside without waiting for the sweep. */
+/**
+ * While the object is awake anyway: agents whose beats are overdue are set aside without waiting for the sweep.
+ * A clock that went back must not hide anybody's silence behind a beat that is still to come: such a beat counts as of now.
+ */
 export function judgeOverdue(step: Step): void {
+  const { state, nowMs } = step;
+  if (nowMs < state.judgedAtMs) {
+    for (const agent of state.beatOrder.values()) agent.aliveAsOfMs = Math.min(agent.aliveAsOfMs, nowMs);
+  }
+  state.judgedAtMs = nowMs;
   for (const agent of step.state.beatOrder.values()) {
     if (step.nowMs - agent.aliveAsOfMs < LIMITS.lostAfterMs) return;
     lose(step, agent, 'silent');

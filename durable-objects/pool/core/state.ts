@@ -69,6 +69,8 @@ export interface PoolState {
   readonly leaseDueMs: Map<string, number>;
   /** Agents that must beat, in the order of their last beat: the head tells whether anyone is overdue. A parked poll is a beat that lasts. */
   readonly beatOrder: Map<string, LiveAgent>;
+  /** When the head was last looked at. */
+  judgedAtMs: number;
   readonly agentCounts: AgentCounts;
   readonly taskCounts: TaskCounts;
   slotsFree: number;
@@ -114,6 +116,7 @@ export function createState(fleet: string, home: Home, config: ShardConfig): Poo
     timers: new TimerHeap(),
     leaseDueMs: new Map(),
     beatOrder: new Map(),
+    judgedAtMs: 0,
     agentCounts: emptyAgentCounts(),
     taskCounts: emptyTaskCounts(),
     slotsFree: 0,

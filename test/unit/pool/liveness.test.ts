@@ -36,6 +36,24 @@ describe('agents that beat', () => {
     expect(h.engine.isAnyoneSilent).toBe(false);
   });
 
+  it('P73: a clock that went back hides nobody behind a beat that lies ahead of it', () => {
+    const h = new PoolHarness();
+    const [ahead, other] = [h.register(), h.register()];
+    h.jump(-3_600_000);
+    h.submit();
+    h.jump(500);
+    h.beat(other);
+    h.jump(LIMITS.lostAfterMs - 501);
+    h.submit();
+    expect([h.status(ahead), h.status(other)]).not.toContain('offline');
+    h.jump(1);
+    h.submit();
+    expect([h.status(ahead) === 'offline', h.status(other) === 'offline']).toEqual([true, false]);
+    h.jump(500);
+    h.submit();
+    expect(h.status(other)).toBe('offline');
+  });
+
   it('P9: any call with its own token is a beat, and comes before any judgement of its silence', () => {
     const h = new PoolHarness();
     const agent = h.connected({ liveness: 'heartbeat' });
