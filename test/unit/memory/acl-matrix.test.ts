@@ -129,6 +129,7 @@ function build(c: Case): {
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
       restore: () => Promise.reject(new Error('not asked')),
+      mayRestore: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache,
