@@ -14,7 +14,7 @@ class Watched implements HostStorage {
   readonly sql: HostSql = {
     exec: <T extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) => {
       if (this.open.size > 0 && !query.startsWith('SELECT')) this.beside.push(query);
-      return this.#watched(this.inner.sql.exec<T>(query, ...bindings));
+      return this.#watched<T>(this.inner.sql.exec<T>(query, ...bindings));
     },
   };
 
@@ -36,12 +36,12 @@ class Watched implements HostStorage {
         return rows.slice(at, (at = rows.length));
       },
       next: () => {
-        const value = rows[at++];
+        const value: T | undefined = rows[at++];
         if (at < rows.length) {
           this.open.add(watched as HostCursor<never>);
           this.held += 1;
         } else this.open.delete(watched as HostCursor<never>);
-        return value === undefined ? { done: true } : { value };
+        return value === undefined ? { done: true } : { value: value as T };
       },
     };
     return watched;
