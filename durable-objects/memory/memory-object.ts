@@ -17,6 +17,7 @@ import { SealedError } from '../../wasm/sqlite/errors.ts';
 import { loadSqlJs } from '../../wasm/sqlite/load-worker.ts';
 import { PageStore } from '../../wasm/sqlite/page-store.ts';
 import { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
+import { EXPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
 import { loadDot } from '../../wasm/vectors/load-worker.ts';
 import type { RegionEnv } from '../env.ts';
 import { logError } from '../lib/log.ts';
@@ -176,6 +177,7 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
       this.#arm(open);
       return ok(new Blob([file]).stream());
     } catch (error) {
+      if (error instanceof SealedError && error.code === 'too_large') return err(TOO_LARGE_A_FILE);
       return err(this.#refused(error));
     }
   }
@@ -377,6 +379,13 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     await this.ctx.storage.sync();
   }
 }
+
+const TOO_LARGE_A_FILE: FleetError = {
+  kind: 'quota_exceeded',
+  scope: 'swarm',
+  limit: EXPORT_BYTES_MAX,
+  detail: 'What may be read of this memory is larger than one file may be. List it, page by page.',
+};
 
 /** The same in every shard of one call, so that their restore points are known to belong together. */
 const markOf = (caller: Caller, idempotency: IdempotencyRef | null): string =>
