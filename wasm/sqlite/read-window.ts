@@ -5,7 +5,8 @@ const HELD = 'SELECT id FROM sealed_header UNION ALL SELECT id FROM sealed_heade
 
 /**
  * Every read of a page outside of a transaction begins and ends one of the host's own, which is a third of what the read
- * costs. From the second read of a turn on a cursor is held open, and they share one.
+ * costs. From the third read of a turn on a cursor is held open, and they share one; for one or two, as a small write has them,
+ * it would cost what it saves.
  *
  * It never outlives the turn: a transaction of reading that is open when the host commits would keep it from moving its
  * journal into its file, and tables cannot be dropped beside one. So a write closes it, too.
@@ -14,7 +15,7 @@ export class ReadWindow {
   readonly #sql: HostSql;
   #held: HostCursor<Record<string, SqlValue>> | null = null;
   /** Of this turn. */
-  #state: 'idle' | 'read' | 'closed' = 'idle';
+  #state: 'idle' | 'read' | 'read twice' | 'closed' = 'idle';
   readonly #endTurn = (): void => {
     this.#state = 'idle';
     this.#release();
@@ -29,7 +30,9 @@ export class ReadWindow {
     if (this.#state === 'idle') {
       this.#state = 'read';
       queueMicrotask(this.#endTurn);
-    } else if (this.#state === 'read' && this.#held === null) {
+    } else if (this.#state === 'read') {
+      this.#state = 'read twice';
+    } else if (this.#state === 'read twice' && this.#held === null) {
       this.#held = this.#sql.exec(HELD);
       this.#held.next();
     }
