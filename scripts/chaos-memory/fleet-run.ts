@@ -62,7 +62,10 @@ export async function runChaosFleet({ kills, parent, say }: ChaosMemoryOptions):
     const http = new Http(fleet.url, fleet.adminToken);
     const writers = await Promise.all(Array.from({ length: WRITERS }, (_, n) => Writer.register(http, ledger, n)));
     await ballast(http);
-    const load = writers.map((writer) => writer.run(stopped.signal));
+    // A writer that was told something wrong is a finding, and the others go on.
+    const load = writers.map((writer) =>
+      writer.run(stopped.signal).catch((error: unknown) => void violations.push(`a writer stopped: ${String(error)}`)),
+    );
     for (let kill = 1; kill <= kills; kill += 1) {
       await acknowledgements(ledger);
       await pause(KILL_WITHIN_MS * Math.random());
