@@ -245,7 +245,7 @@ async function vectors(modules: Modules, parent: string): Promise<Table> {
     const ms = median(searches);
     const recalls = measureRecall(VECTORS, DIMENSIONS);
     return {
-      title: `Vectors: ${VECTORS.toLocaleString('en')} × ${DIMENSIONS} as signed bytes, the ten nearest, half of them forbidden by the mask`,
+      title: `Vectors: ${VECTORS.toLocaleString('en')} × ${DIMENSIONS}, the ten nearest, half of them forbidden by the mask`,
       columns: ['figure', 'measured', 'asked', ''],
       rows: [
         [

@@ -31,6 +31,8 @@ export const MEMORY_LIMITS = {
   versionBytes: 4_194_304,
   /** A deleted key goes on counting its versions for so long, so that an old version number never fits again. */
   tombstoneMs: 86_400_000,
+  /** Deleted keys that are remembered one by one; of more, one version number that is above all of theirs. */
+  tombstones: 50_000,
 
   events: 10_000,
   audit: 50_000,

@@ -173,6 +173,8 @@ export interface MemoryRpc {
     restorePoint: number,
     idempotency: IdempotencyRef | null,
   ): Promise<MemoryRestoreReply>;
+  /** Whether `restore` would find its point, or has been done under this key: asked of all shards before the first one goes back. */
+  mayRestore(fleet: string, home: MemoryHome, restorePoint: number, idempotency: IdempotencyRef | null): Promise<boolean>;
   leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void>;
   /** How many shards the memory has; null: nothing was ever written. */
   shardCount(fleet: string, home: MemoryHome): Promise<number | null>;

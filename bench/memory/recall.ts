@@ -14,13 +14,14 @@ export interface Recall {
 /** How many of the ten nearest by exact float search are among the ten that the index finds. */
 export function measureRecall(count: number, dimensions: number): readonly Recall[] {
   const centres = Array.from({ length: CENTRES }, () => gaussian(dimensions));
-  const clustered = (): Float32Array => {
+  const clustered = (spread: number) => (): Float32Array => {
     const centre = centres[Math.floor(Math.random() * CENTRES)] ?? new Float32Array(dimensions);
-    return gaussian(dimensions).map((value, i) => 0.5 * value + (centre[i] ?? 0));
+    return gaussian(dimensions).map((value, i) => spread * value + (centre[i] ?? 0));
   };
   return [
     { data: 'unrelated directions', recall: recallOf(count, dimensions, () => gaussian(dimensions)) },
-    { data: `${CENTRES} clusters`, recall: recallOf(count, dimensions, clustered) },
+    { data: `${CENTRES} clusters`, recall: recallOf(count, dimensions, clustered(0.5)) },
+    { data: `${CENTRES} tighter clusters`, recall: recallOf(count, dimensions, clustered(0.3)) },
   ];
 }
 

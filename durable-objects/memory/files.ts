@@ -8,12 +8,13 @@ import { migrate } from '../lib/migrate.ts';
 import { MEMORY_MIGRATIONS } from './migrations.ts';
 import type { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
 import type { SqlJs, SqlJsDatabase } from '../../wasm/sqlite/sql-js.ts';
-import { IMPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
+import { EXPORT_BYTES_MAX, IMPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
 import { narrowing } from './core/let-out.ts';
 import { audit, event, noteAgent } from './core/records.ts';
 import { shardOf } from './core/shards.ts';
 import { readerOf } from './core/step.ts';
 import { takeIn, type FileEntry } from './core/take-in.ts';
+import { copyOfReadable } from './large-file.ts';
 import type { MemoryEngine } from './memory-engine.ts';
 
 /*
@@ -28,9 +29,13 @@ export function exportFile(
   caller: Caller,
   place: { readonly swarm: string; readonly nowMs: number },
 ): Uint8Array<ArrayBuffer> {
-  const copy = new engine.Database(open.database.exportFile());
+  const who = readerOf(caller, place.swarm);
+  const copy =
+    open.database.databaseSize > EXPORT_BYTES_MAX
+      ? copyOfReadable(open.database.sql, engine, who, place.nowMs)
+      : new engine.Database(open.database.exportFile());
   try {
-    for (const { text, values } of narrowing(readerOf(caller, place.swarm), place.nowMs)) {
+    for (const { text, values } of narrowing(who, place.nowMs)) {
       step(copy, text, values);
     }
     // Packed anew: pages that were freed still hold what was deleted.
@@ -84,6 +89,7 @@ export function importFile(
   caller: Caller,
   file: Uint8Array<ArrayBuffer>,
   { shard, shards = 1 }: Pick<MemoryHome, 'shard' | 'shards'> = { shard: 0 },
+  reason = 'before an import',
 ): Result<{ readonly restorePoint: string; readonly entries: number; readonly skipped: number }, FleetError> {
   if (open.database.databaseSize > IMPORT_BYTES_MAX) {
     const limit = IMPORT_BYTES_MAX;
@@ -96,7 +102,7 @@ export function importFile(
   }
   const read = readEntries(engine, file);
   if (!read.ok) return read;
-  const restorePoint = open.database.importFile(open.database.exportFile());
+  const restorePoint = open.database.importFile(open.database.exportFile(), undefined, reason);
   const entries = open.engine.within(caller, (step) => {
     // Each shard is given the whole file and takes what is its own.
     const isOurs = ({ key }: FileEntry): boolean => typeof key === 'string' && shardOf(key, shards) === shard;

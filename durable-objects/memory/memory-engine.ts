@@ -6,7 +6,7 @@ import type { Caller, IdempotencyRef } from '../../shared/rpc.ts';
 import type { MemoryLease } from '../../shared/schemas/memory.ts';
 import { isInside } from './core/acl.ts';
 import { leaseOfArtifact } from './core/artifacts.ts';
-import { leaseOfClaim } from './core/claims.ts';
+import { leaseOfClaim, leasesOfClaims } from './core/claims.ts';
 import { decide, READS, type Surroundings } from './core/decide.ts';
 import {
   keepLease,
@@ -70,8 +70,8 @@ export class MemoryEngine {
   }
 
   /**
-   * Whether this memory has so many shards. One in which nothing has been done takes the number that its first caller says:
-   * whoever calls a shard beyond the first has learned it from the first.
+   * Whether this memory has so many shards. One in which nothing has been done takes the number; it is for the object to know
+   * that it is the first shard's.
    */
   settle(shards: number): boolean {
     const { sql } = this.#storage;
@@ -97,6 +97,7 @@ export class MemoryEngine {
     for (const { command } of requests) {
       const lease = leaseOf(sql, command);
       if (lease !== undefined) for (const id of leasesToAsk(sql, lease, nowMs)) leases.add(id);
+      for (const id of claimedUnder(sql, command, caller.subject, nowMs)) leases.add(id);
       for (const id of tasksOf(command)) if (!knowsTask(sql, id)) tasks.add(id);
     }
     return { leases: [...leases], tasks: [...tasks] };
@@ -196,6 +197,8 @@ export class MemoryEngine {
         sql`UPDATE counters SET next_id = MAX(next_id, ${before.next_id}), acl_epoch = MAX(acl_epoch, ${before.acl_epoch}) + 1,
           claim_token = MAX(claim_token, ${before.claim_token})`,
       );
+      // What was known of leases then may be over: their pools are asked before the next write under one.
+      run(step.db, sql`UPDATE fences SET checked_at = 0`);
       event(step, 'memory.restored', {});
       audit(step, 'restore', facts.from, { left: facts.left });
     });
@@ -283,6 +286,11 @@ function leaseOf(db: Sql, command: MemoryCommand): MemoryLease | undefined {
   if (command.type === 'putChunk') return leaseOfArtifact(db, command.artifactId);
   if (command.type === 'renewClaim') return leaseOfClaim(db, command.claimId);
   return 'lease' in command ? command.lease : undefined;
+}
+
+function claimedUnder(db: Sql, command: MemoryCommand, subject: string, nowMs: number): readonly string[] {
+  if (command.type === 'claim') return leasesOfClaims(db, command.paths, subject, nowMs);
+  return command.type === 'listClaims' ? leasesOfClaims(db, null, subject, nowMs) : [];
 }
 
 function tasksOf(command: MemoryCommand): readonly string[] {

@@ -17,12 +17,13 @@ import { SealedError } from '../../wasm/sqlite/errors.ts';
 import { loadSqlJs } from '../../wasm/sqlite/load-worker.ts';
 import { PageStore } from '../../wasm/sqlite/page-store.ts';
 import { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
+import { EXPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
 import { loadDot } from '../../wasm/vectors/load-worker.ts';
 import type { RegionEnv } from '../env.ts';
 import { logError } from '../lib/log.ts';
 import { migrate } from '../lib/migrate.ts';
 import { assertOwnObject } from '../lib/own-region.ts';
-import { memoryObjectName, memoryStub } from '../stubs.ts';
+import { memoryObjectName, memoryStub, registryStub } from '../stubs.ts';
 import { emptyAnswer } from './core/empty.ts';
 import { otherCount } from './core/shards.ts';
 import { readerOf } from './core/step.ts';
@@ -94,6 +95,10 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
         detail: 'The memory of this region has no keys. Its deployment sets MEMORY_KEYS.',
       });
     }
+    // Before there is anything: what the registry does not know would outlive its fleet. A Worker that has told it once may be
+    // thinking of a memory that was deleted since.
+    if (!new PageStore(this.ctx.storage.sql).exists)
+      await registryStub(this.env, fleet, home.region).openSwarm(fleet, home.region, { swarm: home.swarm, shard: home.shard });
     const database = await SealedDatabase.open({
       storage: this.ctx.storage,
       identity: { region: home.region, fleet, database: memoryObjectName(fleet, home) },
@@ -119,6 +124,19 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     return { database, engine };
   }
 
+  /**
+   * Whether this shard is one of as many as the caller thinks. One in which nothing has been done asks the first shard, whose
+   * settings decide: a caller may remember a memory of this name that was deleted.
+   */
+  async #isOneOf({ engine }: Open, fleet: string, home: MemoryHome): Promise<boolean> {
+    const shards = home.shards ?? 1;
+    if (engine.shards === shards) return true;
+    if (home.shard === 0) return false;
+    const first: MemoryHome = { region: home.region, swarm: home.swarm, shard: 0 };
+    const count = await memoryStub(this.env, fleet, first).shardCount(fleet, first);
+    return count === shards && engine.settle(shards);
+  }
+
   async execute(
     fleet: string,
     home: MemoryHome,
@@ -134,7 +152,7 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
       }
       const open = await this.#open(fleet, home);
       const { engine } = open;
-      if (!engine.settle(home.shards ?? 1)) return requests.map(() => err(otherCount()));
+      if (!(await this.#isOneOf(open, fleet, home))) return requests.map(() => err(otherCount()));
       const questions = engine.questions(caller, requests);
       if (questions.leases.length === 0 && questions.tasks.length === 0) {
         return this.#done(engine.execute(caller, requests), requests, open);
@@ -154,11 +172,12 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       if (!this.#exists) return ok(new Blob([emptyFile(await loadSqlJs())]).stream());
       const open = await this.#open(fleet, home);
-      if (!open.engine.settle(home.shards ?? 1)) return err(otherCount());
+      if (!(await this.#isOneOf(open, fleet, home))) return err(otherCount());
       const file = exportFile(open, await loadSqlJs(), caller, { swarm: home.swarm, nowMs: Date.now() });
       this.#arm(open);
       return ok(new Blob([file]).stream());
     } catch (error) {
+      if (error instanceof SealedError && error.code === 'too_large') return err(TOO_LARGE_A_FILE);
       return err(this.#refused(error));
     }
   }
@@ -174,10 +193,17 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       const open = await this.#open(fleet, home);
       const engine = await loadSqlJs();
-      if (!open.engine.settle(home.shards ?? 1)) return err(otherCount());
+      if (!(await this.#isOneOf(open, fleet, home))) return err(otherCount());
       const kept = idempotency === null ? null : open.engine.recallFor(idempotency);
       if (kept !== null) return kept as MemoryImportReply;
-      const imported = importFile(open, engine, caller, new Uint8Array(file), home);
+      const imported = importFile(
+        open,
+        engine,
+        caller,
+        new Uint8Array(file),
+        home,
+        `before an import (${markOf(caller, idempotency)})`,
+      );
       if (imported.ok && idempotency !== null) open.engine.rememberFor(caller, idempotency, imported);
       this.#arm(open);
       return imported;
@@ -198,13 +224,13 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     try {
       const open = await this.#open(fleet, home);
       const { database, engine } = open;
-      if (!engine.settle(home.shards ?? 1)) return err(otherCount());
+      if (!(await this.#isOneOf(open, fleet, home))) return err(otherCount());
       const kept = idempotency === null ? null : engine.recallFor(idempotency);
       if (kept !== null) return kept as MemoryRestoreReply;
       if (!database.restorePoints.some(({ id }) => id === restorePoint)) return err(notFound('restore point'));
       // From here to the end nothing else runs, and what is written is written together.
       const before = engine.counters();
-      const left = database.restore(restorePoint);
+      const left = database.restore(restorePoint, `before a restore (${markOf(caller, idempotency)})`);
       // The point may be older than the present schema.
       migrate(database, MEMORY_MIGRATIONS);
       engine.restored(caller, before, { from: restorePoint, left });
@@ -234,6 +260,14 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     if (hasErased) for (const { id } of open.database.restorePoints) open.database.dropRestorePoint(id);
     this.#arm(open);
     return replies;
+  }
+
+  async mayRestore(fleet: string, home: MemoryHome, restorePoint: number, idempotency: IdempotencyRef | null): Promise<boolean> {
+    this.#at(fleet, home);
+    if (!this.#exists) return false;
+    const { database, engine } = await this.#open(fleet, home);
+    if (idempotency !== null && engine.recallFor(idempotency) !== null) return true;
+    return database.restorePoints.some(({ id }) => id === restorePoint);
   }
 
   async leasesRevoked(fleet: string, home: MemoryHome, revoked: readonly LeaseRevocation[]): Promise<void> {
@@ -345,6 +379,20 @@ export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi 
     await this.ctx.storage.sync();
   }
 }
+
+const TOO_LARGE_A_FILE: FleetError = {
+  kind: 'quota_exceeded',
+  scope: 'swarm',
+  limit: EXPORT_BYTES_MAX,
+  detail: 'What may be read of this memory is larger than one file may be. List it, page by page.',
+};
+
+/** The same in every shard of one call, so that their restore points are known to belong together. */
+const markOf = (caller: Caller, idempotency: IdempotencyRef | null): string =>
+  createHash('sha256')
+    .update(idempotency === null ? caller.requestId : JSON.stringify(idempotency))
+    .digest('hex')
+    .slice(0, 12);
 
 /** Free pages that are written anew: a sixteenth of the database is not worth it, and neither is a small one. */
 const FREE_PAGES_MIN = 4_096;

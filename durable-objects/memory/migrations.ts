@@ -135,4 +135,13 @@ export const MEMORY_MIGRATIONS: readonly Migration[] = [
       `CREATE INDEX tasks_open ON tasks (updated_at) WHERE completed_at IS NULL`,
     ],
   },
+  {
+    name: '0005-version-floor',
+    // Tombstones beyond their bound leave one number for all of them, and the moment of the last one.
+    sql: [
+      `ALTER TABLE counters ADD COLUMN version_floor INTEGER NOT NULL DEFAULT 0`,
+      `ALTER TABLE counters ADD COLUMN version_floor_at INTEGER NOT NULL DEFAULT 0`,
+      `CREATE INDEX tombstones_by_time ON tombstones (deleted_at)`,
+    ],
+  },
 ];

@@ -3,8 +3,8 @@ import { type Neighbour, VectorIndex } from '../../wasm/vectors/vector-index.ts'
 import type { Sql } from './core/sql.ts';
 import type { VectorSearch } from './core/vectors.ts';
 
-/** Numbers of dimensions whose vectors stay in memory, 20 MiB each at most: two models are compared, hardly three. */
-const RESIDENT_MAX = 2;
+/** Vectors that stay in memory, by number of dimensions: one full index, or what two models have while they are compared. */
+const RESIDENT_BYTES_MAX = 40 * 2 ** 20;
 const LOAD_ROWS = 1_000;
 
 /** Vectors of one database, loaded at the first search and kept in step with what is written. */
@@ -62,8 +62,12 @@ export class VectorMemory implements VectorSearch {
 
   #keep(dimensions: number, index: VectorIndex): void {
     this.#resident.set(dimensions, index);
-    const [oldest] = this.#resident.keys();
-    if (this.#resident.size > RESIDENT_MAX && oldest !== undefined) this.#resident.delete(oldest);
+    let bytes = [...this.#resident.values()].reduce((sum, one) => sum + one.bytes, 0);
+    for (const [oldest, { bytes: its }] of this.#resident) {
+      if (bytes <= RESIDENT_BYTES_MAX || oldest === dimensions) return;
+      this.#resident.delete(oldest);
+      bytes -= its;
+    }
   }
 
   *#rows(dimensions: number): Generator<{ readonly id: number; readonly data: Uint8Array }> {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { bundleWorkers, type WorkerModule } from '../local/bundle.ts';
 import { Ledger, type Dump } from './ledger.ts';
+import { plaintextIn } from './plaintext.ts';
 
 export interface ChaosMemoryOptions {
   readonly kills: number;
@@ -33,9 +34,6 @@ const KILL_WITHIN_MS = 150;
 const ACKNOWLEDGED_MIN = 25;
 const LOAD_MAX_MS = 5_000;
 const READY_MS = 20_000;
-/** Nothing of these may be found in any file of the state. */
-const SEARCHED = ['plainkey', 'plainvalue', 'plainowner', 'plainword', 'CREATE VIRTUAL', 'groups_owner'];
-
 /**
  * Kills the real runtime with SIGKILL under writers, again and again over the same state, with a rotation or a compaction
  * always under way, and compares after each restart what the database has with what was acknowledged.
@@ -199,23 +197,6 @@ async function ask(url: string, pathname: string, parameters: Readonly<Record<st
   const text = await response.text();
   if (!response.ok) throw new Error(`${pathname}: ${response.status} ${text.slice(0, 200)}`);
   return JSON.parse(text);
-}
-
-/** Every file of the state, searched byte by byte. */
-function plaintextIn(folder: string): readonly string[] {
-  const found: string[] = [];
-  let bytes = 0;
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const content = readFileSync(path.join(entry.parentPath, entry.name));
-    bytes += content.length;
-    for (const word of SEARCHED) {
-      if (content.includes(word) || content.includes(Buffer.from(word, 'utf16le')))
-        found.push(`'${word}' lies in clear in ${entry.name}`);
-    }
-  }
-  if (bytes === 0) found.push('there was no file to search');
-  return found;
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

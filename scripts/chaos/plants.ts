@@ -6,7 +6,12 @@ import { ROOT } from '../checks.ts';
 /** A bug to be planted into the bundle: a harness that never fails proves nothing. The sources stay as they are. */
 interface Plant {
   readonly what: string;
-  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
+  readonly edits: readonly Edit[];
+}
+export interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
 }
 
 const LEASES = 'durable-objects/pool/core/leases.ts';
@@ -106,19 +111,20 @@ export const PLANTS = {
 export type PlantName = keyof typeof PLANTS;
 export const isPlant = (name: string): name is PlantName => Object.hasOwn(PLANTS, name);
 
-/** Replaces the text in what is bundled. A text that is not there any more is an error: the plant would prove nothing. */
-export function plantPlugin(name: PlantName): Plugin {
-  const edits: readonly Plant['edits'][number][] = PLANTS[name].edits;
+export const plantPlugin = (name: PlantName): Plugin => editPlugin(`plant ${name}`, PLANTS[name].edits);
+
+/** Replaces the text in what is bundled. A text that is not there any more is an error: the run would prove nothing. */
+export function editPlugin(name: string, edits: readonly Edit[]): Plugin {
   const byFile = Map.groupBy(edits, ({ file }) => path.join(ROOT, file));
   return {
-    name: `plant-${name}`,
+    name: name.replaceAll(' ', '-'),
     setup(build) {
       build.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
         const here = byFile.get(file);
         if (here === undefined) return undefined;
         let contents = readFileSync(file, 'utf8');
         for (const { find, replace } of here) {
-          if (!contents.includes(find)) throw new Error(`plant ${name}: ${file} no longer contains ${JSON.stringify(find)}`);
+          if (!contents.includes(find)) throw new Error(`${name}: ${file} no longer contains ${JSON.stringify(find)}`);
           contents = contents.replace(find, () => replace);
         }
         return { contents, loader: 'ts' };

@@ -1,7 +1,7 @@
 /**
  * Writes the state of a memory as the present code stores it, for the migration test:
  *
- *   node test/lib/write-memory-fixture.ts > test/unit/memory/fixtures/0004-upkeep.sql
+ *   node test/lib/write-memory-fixture.ts > test/unit/memory/fixtures/0005-version-floor.sql
  *
  * Run it once when a migration is added, with the name of that migration, and never again: the file is what was stored then.
  */

@@ -86,12 +86,10 @@ export class PageCipher {
 
   /** Throws `tampered` for anything but a box that was sealed for this place with a key we hold. */
   open(place: Place, box: Uint8Array): Uint8Array {
-    const name = place.kind === 'header' ? 'the pager row' : `page ${place.no} of set ${place.set}`;
-    const where = place.kind === 'header' ? {} : { page: place.no };
-    if (box.length < OVERHEAD) throw new SealedError('tampered', `${name} is too short for a sealed page`, where);
+    if (box.length < OVERHEAD) throw tampered(place, 'is too short for a sealed page');
     const id = keyIdOf(box);
     const key = this.#keys.get(id);
-    if (key === undefined) throw new SealedError('tampered', `${name} names key ${id}, which this database does not have`, where);
+    if (key === undefined) throw tampered(place, `names key ${id}, which this database does not have`);
     try {
       const decipher = createDecipheriv('aes-256-gcm', key, box.subarray(KEY_ID_BYTES, KEY_ID_BYTES + NONCE_BYTES));
       decipher.setAAD(this.#placeBytes(place, id));
@@ -100,10 +98,7 @@ export class PageCipher {
       decipher.final();
       return plain;
     } catch (cause) {
-      throw new SealedError('tampered', `${name} does not open: it was changed, moved, or comes from elsewhere`, {
-        ...where,
-        cause,
-      });
+      throw tampered(place, 'does not open: it was changed, moved, or comes from elsewhere', cause);
     }
   }
 
@@ -131,8 +126,17 @@ export class PageCipher {
   }
 }
 
+function tampered(place: Place, what: string, cause?: unknown): SealedError {
+  const isPage = place.kind === 'page';
+  return new SealedError('tampered', `${isPage ? `page ${place.no} of set ${place.set}` : 'the pager row'} ${what}`, {
+    ...(isPage ? { page: place.no } : {}),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 /** The key a box says it was sealed with; not yet authenticated. */
-export const keyIdOf = (box: Uint8Array): number => new DataView(box.buffer, box.byteOffset, box.byteLength).getUint32(0);
+export const keyIdOf = (box: Uint8Array): number =>
+  (((box[0] ?? 0) << 24) | ((box[1] ?? 0) << 16) | ((box[2] ?? 0) << 8) | (box[3] ?? 0)) >>> 0;
 
 /** Each part with its length before it, so that no two identities are written alike. */
 export function identityBytes({ region, fleet, database }: DatabaseIdentity): Uint8Array {

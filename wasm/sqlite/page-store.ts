@@ -1,4 +1,5 @@
 import { SealedError } from './errors.ts';
+import { ReadWindow } from './read-window.ts';
 import type { HostSql } from './types.ts';
 
 /** Pages of one statement; two bindings each, of the hundred that the platform allows. */
@@ -19,6 +20,7 @@ export interface StoredPage {
  */
 export class PageStore {
   readonly #sql: HostSql;
+  readonly #window: ReadWindow;
   /** Texts that are built once: the platform finds a prepared statement by its text, and a new string is hashed anew. */
   readonly #selects = new Map<number, string>();
   /** By set and number of rows. */
@@ -26,6 +28,7 @@ export class PageStore {
 
   constructor(sql: HostSql) {
     this.#sql = sql;
+    this.#window = new ReadWindow(sql);
   }
 
   get exists(): boolean {
@@ -35,12 +38,14 @@ export class PageStore {
   }
 
   create(): void {
+    this.#window.close();
     this.#sql.exec('CREATE TABLE sealed_header (id INTEGER PRIMARY KEY CHECK (id = 1), region TEXT NOT NULL, box BLOB NOT NULL)');
     this.#sql.exec('CREATE TABLE sealed_keys (id INTEGER PRIMARY KEY, wrapped BLOB NOT NULL)');
   }
 
   /** Everything, and with it the wrapped keys: what backups of the pages exist elsewhere can no longer be opened. */
   destroy(): void {
+    this.#window.close();
     const tables = this.#sql
       .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'sealed_*'")
       .toArray();
@@ -54,6 +59,7 @@ export class PageStore {
   }
 
   writeHeader(region: string, box: Uint8Array<ArrayBuffer>): void {
+    this.#window.close();
     this.#sql.exec(
       'INSERT INTO sealed_header (id, region, box) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET region = excluded.region, box = excluded.box',
       region,
@@ -69,26 +75,31 @@ export class PageStore {
   }
 
   addWrappedKey(id: number, wrapped: Uint8Array): void {
+    this.#window.close();
     this.#sql.exec('INSERT INTO sealed_keys (id, wrapped) VALUES (?, ?)', id, new Uint8Array(wrapped).buffer);
   }
 
   deleteWrappedKey(id: number): void {
+    this.#window.close();
     // Overwritten first: the host may leave the bytes of a deleted row in its file until the place is used again.
     this.#sql.exec('UPDATE sealed_keys SET wrapped = zeroblob(length(wrapped)) WHERE id = ?', id);
     this.#sql.exec('DELETE FROM sealed_keys WHERE id = ?', id);
   }
 
   createSet(set: number): void {
+    this.#window.close();
     this.#sql.exec(`CREATE TABLE ${tableOf(set)} (no INTEGER PRIMARY KEY, box BLOB NOT NULL)`);
   }
 
   dropSet(set: number): void {
+    this.#window.close();
     this.#sql.exec(`DROP TABLE IF EXISTS ${tableOf(set)}`);
   }
 
   readPage(set: number, no: number): Uint8Array | null {
     let query = this.#selects.get(set);
     if (query === undefined) this.#selects.set(set, (query = `SELECT box FROM ${tableOf(set)} WHERE no = ?`));
+    this.#window.use();
     // The platform makes an array in twice the time of a row.
     const { value } = this.#sql.exec<{ box: ArrayBuffer }>(query, no).next();
     return value === undefined ? null : new Uint8Array(value.box);
@@ -96,6 +107,7 @@ export class PageStore {
 
   /** Several pages in one statement: each call into the platform costs as much as the write of a page. */
   writePages(set: number, pages: Iterable<readonly [no: number, box: Uint8Array<ArrayBuffer>]>): void {
+    this.#window.close();
     let row: (number | ArrayBuffer)[] = [];
     for (const [no, box] of pages) {
       row.push(no, box.buffer);
@@ -120,6 +132,7 @@ export class PageStore {
 
   /** Deletes up to `limit` of the last pages; answers whether any are left. */
   trimSet(set: number, limit: number): boolean {
+    this.#window.close();
     const table = tableOf(set);
     this.#sql.exec(`DELETE FROM ${table} WHERE no IN (SELECT no FROM ${table} ORDER BY no DESC LIMIT ?)`, limit);
     return this.#sql.exec(`SELECT 1 AS n FROM ${table} LIMIT 1`).toArray().length > 0;

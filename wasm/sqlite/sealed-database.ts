@@ -183,8 +183,8 @@ export class SealedDatabase implements SealedStorage {
    * Replaces all rows by those of a standard SQLite file with exactly this database's schema. The state before stays as a
    * restore point, whose id is answered. `accept` may read the file and throw what speaks against it.
    */
-  importFile(file: Uint8Array, accept: (read: FileReader) => void = () => undefined): number {
-    return importFile(this.#internals, file, accept);
+  importFile(file: Uint8Array, accept: (read: FileReader) => void = () => undefined, reason = 'before an import'): number {
+    return importFile(this.#internals, file, accept, reason);
   }
 
   get restorePoints(): readonly RestorePoint[] {
@@ -192,8 +192,8 @@ export class SealedDatabase implements SealedStorage {
   }
 
   /** Goes back to a restore point; what is replaced becomes one, whose id is answered. */
-  restore(id: number): number {
-    return restore(this.#internals, id);
+  restore(id: number, reason = `before going back to ${id}`): number {
+    return restore(this.#internals, id, reason);
   }
 
   dropRestorePoint(id: number): void {

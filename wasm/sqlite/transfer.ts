@@ -42,7 +42,7 @@ export function* exportChunks(internals: Internals, commits: () => number): Gene
  * answered. Nothing of the file's own is trusted: not its schema (it is only compared), not its indexes, which are built anew.
  * `accept` may look at its rows and throw. One host transaction.
  */
-export function importFile(internals: Internals, file: Uint8Array, accept: (read: FileReader) => void): number {
+export function importFile(internals: Internals, file: Uint8Array, accept: (read: FileReader) => void, reason: string): number {
   if (file.length > IMPORT_BYTES_MAX) throw new SealedError('too_large', `a file may have ${IMPORT_BYTES_MAX} bytes`);
   const source = openFile(internals, file);
   try {
@@ -51,21 +51,21 @@ export function importFile(internals: Internals, file: Uint8Array, accept: (read
       if (source.kindOf(query) !== 'read') throw new SealedError('forbidden', 'a file is only read');
       return source.exec<Row>(query, bindings).toArray();
     });
-    return internals.step((engine) => takeIn(internals, engine, source));
+    return internals.step((engine) => takeIn(internals, engine, source, reason));
   } finally {
     source.close();
   }
 }
 
 /** Serves the state of a restore point again; what it replaces becomes one. Answers the id of that. */
-export function restore(internals: Internals, id: number): number {
+export function restore(internals: Internals, id: number, reason: string): number {
   return internals.step(({ ledger }) => {
     const { restorePoints, compaction } = ledger.header;
     if (compaction !== null) throw new SealedError('changed', 'a compaction is under way');
     const point = restorePoints.find((candidate) => candidate.id === id);
     if (point === undefined) throw new SealedError('incompatible', `there is no restore point ${id}`);
     const others = restorePoints.filter((candidate) => candidate !== point);
-    const replaced = serve(internals, ledger, point, `before going back to ${id}`, others);
+    const replaced = serve(internals, ledger, point, reason, others);
     ledger.save();
     return replaced;
   });
@@ -80,7 +80,7 @@ export function dropRestorePoint(internals: Internals, id: number): void {
   });
 }
 
-function takeIn(internals: Internals, engine: Engine, source: Connection): number {
+function takeIn(internals: Internals, engine: Engine, source: Connection, reason: string): number {
   const { ledger } = engine;
   if (ledger.header.compaction !== null) throw new SealedError('changed', 'a compaction is under way');
   const set = createSet(internals, engine);
@@ -106,7 +106,7 @@ function takeIn(internals: Internals, engine: Engine, source: Connection): numbe
     if (broken !== undefined) throw new SealedError('incompatible', 'a row of the file refers to one that is not there');
     return target.pageCount;
   });
-  const replaced = serve(internals, ledger, { id: set, pages }, 'before an import', ledger.header.restorePoints);
+  const replaced = serve(internals, ledger, { id: set, pages }, reason, ledger.header.restorePoints);
   ledger.save();
   return replaced;
 }

@@ -1,5 +1,6 @@
 import type { BatchItem } from '../types.ts';
 import { batchResult, type BatchResult } from '../batch.ts';
+import { ConfigurationError } from '../errors.ts';
 import type { Call, CallOptions, HttpClient, Query } from '../http.ts';
 
 /** One swarm's memory in one region, as paths and queries. */
@@ -23,6 +24,10 @@ export class MemoryPaths {
   }
 
   entry(key: string, rest = ''): string {
+    // They would be lost on the way: such a path has no key in it.
+    if (key === '' || key === '.' || key === '..') {
+      throw new ConfigurationError(`'${key}' cannot be the key of an entry: it must not be empty, . or ..`);
+    }
     return this.path(`/entries/${encodeURIComponent(key)}${rest}`);
   }
 

@@ -6,7 +6,7 @@ import type { Page } from '../../../shared/rpc.ts';
 import type { Claim, ClaimInput, MemoryLease } from '../../../shared/schemas/memory.ts';
 import { isInside } from './acl.ts';
 import { globProblem, overlap, patternsOf } from './globs.ts';
-import { holdLease, leaseFrom } from './fences.ts';
+import { dropOverClaims, holdLease, isOver, leaseFrom, leasesInDoubt } from './fences.ts';
 import { audit, conflict, event, noteAgent, SWARM_WIDE } from './records.ts';
 import { first, rows, run, sql, type Row, type Sql } from './sql.ts';
 import { counters, forbidden, NOT_WRITABLE, type Step } from './step.ts';
@@ -59,7 +59,7 @@ export function claim(step: Step, input: ClaimInput): Result<Claim, FleetError> 
       });
   }
   const { db, nowMs, who } = step;
-  run(db, sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`);
+  dropOverClaims(step);
   const live = rows<ResourceRow>(db, sql`SELECT * FROM resources`);
   if (live.length + input.paths.length > MEMORY_LIMITS.claims) {
     const limit = MEMORY_LIMITS.claims;
@@ -92,6 +92,27 @@ export function claim(step: Step, input: ClaimInput): Result<Claim, FleetError> 
   audit(step, 'claim', claimId, { fencingToken, mode: input.mode });
   step.count('claim');
   return ok(viewOf(partsOf(step, claimId)));
+}
+
+/** Leases of claims that one call asks the pools about. */
+const ASKED_LEASES = 32;
+
+/**
+ * Leases under which others hold what stands in the way of `paths`, or hold anything (null): a lease that was given back tells
+ * nobody here, so it is asked about before its claims are held against somebody.
+ */
+export function leasesOfClaims(db: Sql, paths: readonly string[] | null, subject: string, nowMs: number): readonly string[] {
+  const live = rows<Pick<ResourceRow, 'allocation_id' | 'path' | 'agent_id'>>(
+    db,
+    sql`SELECT allocation_id, path, agent_id FROM resources WHERE expires_at > ${nowMs} AND allocation_id IS NOT NULL`,
+  );
+  const wanted = paths === null || paths.some((path) => globProblem(path) !== null) ? null : paths.flatMap(patternsOf);
+  const theirs = live.filter((row) => wanted === null || (row.agent_id !== subject && overlap(wanted, patternsOf(row.path))));
+  return leasesInDoubt(
+    db,
+    theirs.flatMap((row) => row.allocation_id ?? []),
+    nowMs,
+  ).slice(0, ASKED_LEASES);
 }
 
 /** The lease that a claim was made under: it is renewed under it, too. */
@@ -147,7 +168,7 @@ export function listClaims(step: Step, input: MemoryCommandMap['listClaims'][0])
   if (!isInside(step.who)) return ok({ data: [] });
   const live = rows<ResourceRow>(
     step.db,
-    sql`SELECT * FROM resources WHERE expires_at > ${step.nowMs} AND claim_id > ${input.after ?? ''} ORDER BY id`,
+    sql`SELECT r.* FROM resources r WHERE NOT ${isOver(step.nowMs)} AND r.claim_id > ${input.after ?? ''} ORDER BY r.id`,
   );
   const asked = input.path === undefined ? null : patternsOf(input.path);
   const byClaim = new Map<string, ResourceRow[]>();

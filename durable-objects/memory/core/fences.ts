@@ -5,7 +5,7 @@ import type { LeaseRevocation } from '../../../shared/memory-rpc.ts';
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemoryLease } from '../../../shared/schemas/memory.ts';
 import { conflict, noteNamedAgent, SWARM_WIDE } from './records.ts';
-import { first, rows, run, sql, type Row, type Sql } from './sql.ts';
+import { first, rows, run, sql, type Fragment, type Row, type Sql } from './sql.ts';
 import { NOT_WRITABLE, type Step } from './step.ts';
 
 /** A lease as its pool tells of it. */
@@ -94,6 +94,20 @@ export function keepLease(step: Pick<Step, 'db' | 'nowMs'>, facts: LeaseFacts): 
       status = CASE WHEN fences.status = 'revoked' THEN 'revoked' ELSE excluded.status END`,
   );
 }
+
+/** Claims, by `resources r`, that are over: past their end, or made under a lease that is known to be. */
+export const isOver = (nowMs: number): Fragment =>
+  sql`(r.expires_at <= ${nowMs} OR EXISTS (SELECT 1 FROM fences f WHERE f.allocation_id = r.allocation_id AND f.status <> 'active'))`;
+
+export const dropOverClaims = ({ db, nowMs }: Pick<Step, 'db' | 'nowMs'>): void =>
+  void run(db, sql`DELETE FROM resources WHERE id IN (SELECT r.id FROM resources r WHERE ${isOver(nowMs)})`);
+
+/** Those of leases about which the last word is too old. */
+export const leasesInDoubt = (db: Sql, allocationIds: readonly string[], nowMs: number): readonly string[] =>
+  [...new Set(allocationIds)].filter((id) => {
+    const fence = find(db, id);
+    return fence !== null && isStale(fence, nowMs);
+  });
 
 /** A pool has taken a lease back. It may be one that was never seen here: then its late first write is refused, too. */
 export function revokeLease(step: Step, { agentId, allocationId, fencingToken }: LeaseRevocation): void {

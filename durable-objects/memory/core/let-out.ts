@@ -1,5 +1,6 @@
 import { grants, isInside, type Reader } from './acl.ts';
 import { permitted } from './entry-rows.ts';
+import { isOver } from './fences.ts';
 import { raw, sql, type Fragment } from './sql.ts';
 
 const OF_THE_SWARM: readonly Fragment[] = [
@@ -36,7 +37,7 @@ export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
       'a',
       sql`${grants(who, 'read', { row: 'a' })} AND a.completed_at IS NOT NULL AND (a.expires_at IS NULL OR a.expires_at > ${nowMs})`,
     ),
-    sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`,
+    sql`DELETE FROM resources WHERE id IN (SELECT r.id FROM resources r WHERE ${isOver(nowMs)})`,
     sql`DELETE FROM consensus WHERE quarantined_at IS NOT NULL`,
     // What concerns the swarm as such is its members', and the audit is the operators'.
     ...(isInside(who) ? [] : OF_THE_SWARM),
@@ -49,7 +50,8 @@ export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
     ...(isInside(who)
       ? []
       : [
-          sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory), acl_epoch = 0, claim_token = 0, shards = 1`,
+          sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory), acl_epoch = 0, claim_token = 0, shards = 1,
+            version_floor = 0, version_floor_at = 0`,
         ]),
   ];
 }

@@ -76,7 +76,7 @@ function moveTo(step: Step, row: EntryRow, level: MemoryLevel): Result<EntryRow,
       return err({ kind: 'invalid_state', state: 'taken', detail: 'Another entry has this key at that level.' });
     }
     if (there !== null) removeRow(step, there);
-    past = takeTombstone(step.db, row.key, scope);
+    past = takeTombstone(step, row.key, scope);
     leaveTombstone(step, row);
   }
   // A version number that the place has seen before must not come again.

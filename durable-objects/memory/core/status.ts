@@ -2,6 +2,7 @@ import { invalidState, notFound, type FleetError } from '../../../shared/errors.
 import { err, ok, type Result } from '../../../shared/result.ts';
 import type { MemorySettings, MemoryStatus } from '../../../shared/schemas/memory.ts';
 import { isInside } from './acl.ts';
+import { isOver } from './fences.ts';
 import { audit, event } from './records.ts';
 import { isUntouched, setShardCount, shardCount } from './shards.ts';
 import { first, rows, run, sql, type Sql } from './sql.ts';
@@ -51,7 +52,7 @@ export function memoryStatus(
     bytes: now.bytes,
     artifacts: count('SELECT COUNT(*) AS n FROM artifacts'),
     claims:
-      first<{ n: number }>(db, sql`SELECT COUNT(DISTINCT claim_id) AS n FROM resources WHERE expires_at > ${nowMs}`)?.n ?? 0,
+      first<{ n: number }>(db, sql`SELECT COUNT(DISTINCT r.claim_id) AS n FROM resources r WHERE NOT ${isOver(nowMs)}`)?.n ?? 0,
     aclEpoch: now.acl_epoch,
     databaseBytes: facts.databaseBytes,
     restorePoints: facts.restorePoints,

@@ -55,12 +55,14 @@ export interface Counters extends Record<string, number> {
   readonly acl_epoch: number;
   readonly claim_token: number;
   readonly artifact_bytes: number;
+  readonly version_floor: number;
+  readonly version_floor_at: number;
 }
 
 export function counters(db: Sql): Counters {
   const found = first<Counters>(
     db,
-    sql`SELECT next_id, entries, bytes, acl_epoch, claim_token, artifact_bytes FROM counters WHERE id = 1`,
+    sql`SELECT next_id, entries, bytes, acl_epoch, claim_token, artifact_bytes, version_floor, version_floor_at FROM counters WHERE id = 1`,
   );
   if (found === null) throw new Error('a memory without counters');
   return found;

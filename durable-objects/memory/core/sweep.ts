@@ -1,6 +1,7 @@
 import { MEMORY_LIMITS } from '../../../shared/memory-limits.ts';
 import { dropArtifact } from './artifacts.ts';
 import { COLUMNS, type EntryRow } from './entry-rows.ts';
+import { dropOverClaims } from './fences.ts';
 import { aclOf, audit, event, keepNewest } from './records.ts';
 import { first, raw, rows, run, sql } from './sql.ts';
 import type { Step } from './step.ts';
@@ -39,7 +40,8 @@ export function sweep(step: Step): boolean {
   for (const artifact of artifacts) dropArtifact(step, artifact);
   note(artifacts.length);
 
-  run(db, sql`DELETE FROM resources WHERE expires_at <= ${nowMs}`);
+  // Before the leases are forgotten that some of them fell with.
+  dropOverClaims(step);
   note(
     run(
       db,
@@ -47,6 +49,7 @@ export function sweep(step: Step): boolean {
     WHERE deleted_at <= ${nowMs - MEMORY_LIMITS.tombstoneMs} LIMIT ${limit})`,
     ),
   );
+  note(foldTombstones(step, limit));
   note(
     run(
       db,
@@ -71,6 +74,24 @@ export function sweep(step: Step): boolean {
   note(sweepMirrors(step, limit));
   if (reindex(step)) isFull = true;
   return isFull;
+}
+
+/**
+ * Tombstones beyond their bound, the oldest first, become one: for a day every new entry counts from above the highest version
+ * that any of them had, so a stale number fits none of their keys.
+ */
+function foldTombstones({ db, nowMs }: Step, limit: number): number {
+  const count = first<{ n: number }>(db, sql`SELECT COUNT(*) AS n FROM tombstones`)?.n ?? 0;
+  const over = Math.min(limit, count - MEMORY_LIMITS.tombstones);
+  if (over <= 0) return 0;
+  const oldest = sql`(key, scope) IN (SELECT key, scope FROM tombstones ORDER BY deleted_at, key, scope LIMIT ${over})`;
+  const floor = sql`CASE WHEN version_floor_at > ${nowMs - MEMORY_LIMITS.tombstoneMs} THEN version_floor ELSE 0 END`;
+  run(
+    db,
+    sql`UPDATE counters SET version_floor = MAX(${floor}, (SELECT MAX(version) FROM tombstones WHERE ${oldest})),
+      version_floor_at = MAX(version_floor_at, (SELECT MAX(deleted_at) FROM tombstones WHERE ${oldest}))`,
+  );
+  return run(db, sql`DELETE FROM tombstones WHERE ${oldest}`);
 }
 
 /** Tasks that one step takes away, each with up to a thousand votes. */

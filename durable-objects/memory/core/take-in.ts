@@ -108,7 +108,7 @@ function insert(step: Step, read: Checked, scope: string, bytes: number): EntryR
     updated_at: nowMs,
     ttl: null,
     expires_at: read.expiresAt,
-    version: Math.max(read.version, takeTombstone(db, read.key, scope) + 1),
+    version: Math.max(read.version, takeTombstone(step, read.key, scope) + 1),
     tags: JSON.stringify(read.tags),
     written_by: step.who.subject,
     task_id: null,

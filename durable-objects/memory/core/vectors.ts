@@ -40,7 +40,7 @@ export function keepVector(step: Step, entryId: number, vector: readonly number[
   step.vectors.put(entryId, vector.length, encoded);
 }
 
-/** Eight bits a number make a vector a little longer or shorter than it is; a cosine stays one. */
+/** Twelve bits a number make a vector a little longer or shorter than it is; a cosine stays one. */
 const cosine = (score: number): number => Number(Math.min(1, Math.max(-1, score)).toFixed(6));
 
 /** The nearest entries among those that the caller may read: the rule comes before the ranking, never after it. */

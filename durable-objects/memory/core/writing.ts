@@ -9,7 +9,7 @@ import { grants, isInside } from './acl.ts';
 import { find, rowAt, scopeOf, viewOf, type EntryRow } from './entry-rows.ts';
 import { holdLease, type Provenance } from './fences.ts';
 import { aclOf, agentStatus, audit, conflict, event, noteAgent, SWARM_WIDE, type Acl } from './records.ts';
-import { first, run, sql, type Sql } from './sql.ts';
+import { first, run, sql } from './sql.ts';
 import { counters, NOT_WRITABLE, raiseEpoch, type Step } from './step.ts';
 import { indexText } from './text-index.ts';
 import { keepVector } from './vectors.ts';
@@ -159,7 +159,7 @@ function quotaError(step: Step, row: EntryRow | null, bytes: number): FleetError
 function insert(step: Step, input: StoreInput, level: MemoryLevel, bytes: number, from: Provenance): EntryRow {
   const { db, nowMs, who } = step;
   const scope = scopeOf(level, who);
-  const past = takeTombstone(db, input.key, scope);
+  const past = takeTombstone(step, input.key, scope);
   const row: EntryRow = {
     id: counters(db).next_id,
     key: input.key,
@@ -199,7 +199,7 @@ function update(step: Step, old: EntryRow, input: StoreInput, level: MemoryLevel
   const moved = old.acl_level !== level;
   // A level that is the owner's place is that of the owner, also when an admin writes.
   const scope = moved ? scopeOf(level, { subject: old.owner_id, team: old.team }) : old.scope;
-  const past = scope === old.scope ? 0 : takeTombstone(db, old.key, scope);
+  const past = scope === old.scope ? 0 : takeTombstone(step, old.key, scope);
   const row: EntryRow = {
     ...old,
     scope,
@@ -257,11 +257,12 @@ export function leaveTombstone(step: Step, row: EntryRow): void {
   );
 }
 
-/** The last version of a place that was left, which its next entry goes on from. */
-export function takeTombstone(db: Sql, key: string, scope: string): number {
+/** The last version of a place that was left, or may have been, which its next entry goes on from. */
+export function takeTombstone({ db, nowMs }: Pick<Step, 'db' | 'nowMs'>, key: string, scope: string): number {
   const past = first<{ version: number }>(db, sql`SELECT version FROM tombstones WHERE key = ${key} AND scope = ${scope}`);
   if (past !== null) run(db, sql`DELETE FROM tombstones WHERE key = ${key} AND scope = ${scope}`);
-  return past?.version ?? 0;
+  const { version_floor: floor, version_floor_at: floorAtMs } = counters(db);
+  return Math.max(past?.version ?? 0, floorAtMs > nowMs - MEMORY_LIMITS.tombstoneMs ? floor : 0);
 }
 
 /** Takes an entry away with all that hangs on it: history, lists, words and vector go by its foreign keys. */

@@ -4,7 +4,8 @@ import { MEMORY_LEVELS, type MemoryLevel } from '../../../shared/schemas/memory.
 import { readEntry, runMemory, type MemoryPorts } from '../../../workers/region/memory/region-memory.ts';
 import { narrowing } from '../../../durable-objects/memory/core/let-out.ts';
 import { readerOf } from '../../../durable-objects/memory/core/step.ts';
-import { EntryCache } from '../../../workers/region/memory/entry-cache.ts';
+import { EntryCache, type CachedEntry } from '../../../workers/region/memory/entry-cache.ts';
+import type { SharedCache } from '../../../workers/region/memory/shared-cache.ts';
 import { agent, type Harness, kindOf, memory, person, REGION, SWARM } from '../../lib/memory-harness.ts';
 
 /*
@@ -129,6 +130,7 @@ function build(c: Case): {
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
       restore: () => Promise.reject(new Error('not asked')),
+      mayRestore: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache,
@@ -180,6 +182,19 @@ const ROADS: Readonly<Record<string, (w: ReturnType<typeof world>) => boolean | 
   'from the cache, after the owner has read it': async ({ caller, ports }) => {
     await readEntry(ports, OWNER, SWARM, { key: 'k' }, 0);
     return (await readEntry(ports, caller, SWARM, { key: 'k' }, 30_000)).ok;
+  },
+  'from the shared cache, after the owner has read it': async ({ caller, ports }) => {
+    const kept = new Map<string, CachedEntry>();
+    const shared: SharedCache = {
+      get: (name) => Promise.resolve(kept.get(JSON.stringify(name)) ?? null),
+      put: (name, entry) => Promise.resolve(void kept.set(JSON.stringify(name), entry)),
+      invalidate: () => Promise.resolve(),
+      clear: () => Promise.resolve(),
+    };
+    const both = { ...ports, shared };
+    await readEntry(both, OWNER, SWARM, { key: 'k' }, 0);
+    ports.cache.clear();
+    return (await readEntry(both, caller, SWARM, { key: 'k' }, 30_000)).ok;
   },
   'in a batch': async ({ caller, ports }) => {
     const [reply] = await runMemory(ports, caller, SWARM, [{ command: { type: 'retrieve', key: 'k' } }]);

@@ -120,3 +120,27 @@ describe('what a memory holds in all', () => {
     expect(row?.detail).toEqual({ level: 'private', read: { count: 256 }, write: { count: 1 }, delete: { count: 0 } });
   });
 });
+
+describe('tombstones', () => {
+  it('M55 beyond their bound they become one number, below which no version comes again for a day', () => {
+    const m = memory();
+    m.must(ada, { type: 'store', key: 'old', value: '1', level: 'swarm' });
+    for (let i = 0; i < 6; i += 1) m.must(ada, { type: 'store', key: 'old', value: `${i}` });
+    m.must(ada, { type: 'delete', key: 'old' });
+    const deletedAtMs = m.nowMs;
+    m.nowMs += 1_000;
+    m.storage.sql.exec(
+      `INSERT INTO tombstones (key, scope, version, deleted_at) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+        WHERE i < ${MEMORY_LIMITS.tombstones}) SELECT 'k' || i, 'all', 1, ${m.nowMs} FROM n`,
+    );
+    expect(m.engine.sweep(admin).again).toBe(false);
+    expect(m.rows("SELECT COUNT(*) AS n, SUM(key = 'old') AS old FROM tombstones")).toEqual([
+      { n: MEMORY_LIMITS.tombstones, old: 0 },
+    ]);
+    expect(kindOf(m.run(ada, { type: 'store', key: 'old', value: '1', level: 'swarm', ifVersion: 7 }))).toBe('version_conflict');
+    expect(m.must(ada, { type: 'store', key: 'old', value: '1', level: 'swarm', ifVersion: 0 }).entry.version).toBe(8);
+    expect(m.must(ada, { type: 'store', key: 'new', value: '1', level: 'swarm' }).entry.version).toBe(8);
+    m.nowMs = deletedAtMs + MEMORY_LIMITS.tombstoneMs;
+    expect(m.must(ada, { type: 'store', key: 'newer', value: '1', level: 'swarm' }).entry.version).toBe(1);
+  });
+});

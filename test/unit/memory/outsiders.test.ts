@@ -188,6 +188,76 @@ describe('files', () => {
     expect(cell(take(admin), 'SELECT COUNT(*) FROM artifact_chunks')).toBe(1);
   });
 
+  it('M145 a memory that is too large for a copy is written row by row, the same for every caller', async () => {
+    const m = memory();
+    const sqlJs = await loadSqlJs();
+    for (const level of ['private', 'team', 'swarm', 'public'] as const) {
+      for (let i = 0; i < 10; i += 1) m.must(ada, { type: 'store', key: `${level}/${i}`, value: '"one"', level, tags: ['t'] });
+      m.must(ada, { type: 'store', key: `${level}/0`, value: '"two"', vector: [1, 2] });
+    }
+    const shared = { level: 'private', read: [operator.subject], write: [], delete: [] } as const;
+    m.must(ada, {
+      type: 'setPermissions',
+      key: 'private/0',
+      permissions: { ...shared, read: [...shared.read], write: [], delete: [] },
+    });
+    m.must(
+      ada,
+      { type: 'claim', paths: ['src'], mode: 'write', leaseMs: 1_000 },
+      { tasks: [1, 2].map((n) => ({ id: taskId(n), status: 'running' })) },
+    );
+    m.must(ada, { type: 'vote', taskId: taskId(1), choice: 'a', confidence: 1 });
+    m.must(ada, { type: 'addDependencies', taskId: taskId(1), dependsOn: [taskId(2)] });
+    for (const level of ['private', 'public'] as const) {
+      const sha256 = sha256Of(new Uint8Array(1));
+      const { id } = m.must(ada, { type: 'createArtifact', name: 'a', bytes: 1, sha256, contentType: 'x', level });
+      m.must(ada, { type: 'putChunk', artifactId: id, number: 0, data: new ArrayBuffer(1) });
+    }
+    const content = (who: Caller, databaseSize: number): unknown => {
+      const whole = fileOf(m);
+      const database = { exportFile: () => whole, databaseSize, sql: m.storage.sql } as never;
+      let bytes: Uint8Array | undefined;
+      const undo = new Error('undo');
+      try {
+        // What the export itself writes down must not be in the next one.
+        m.storage.transactionSync(() => {
+          bytes = exportFile({ database, engine: m.engine }, sqlJs, who, { swarm: SWARM, nowMs: m.nowMs });
+          throw undo;
+        });
+      } catch (error) {
+        if (error !== undo) throw error;
+      }
+      const file = new sqlJs.Database(bytes);
+      const tables =
+        file.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite*'")[0]?.values ?? [];
+      return Object.fromEntries(
+        tables
+          .map(([name]) => String(name))
+          .filter((name) => !['terms', 'metrics', 'migrations', '_migrations', 'applied_migrations'].includes(name))
+          .map((name) => [
+            name,
+            file
+              .exec(`SELECT * FROM "${name}"`)[0]
+              ?.values.map((row) => JSON.stringify(row))
+              .toSorted() ?? [],
+          ]),
+      );
+    };
+    for (const who of [ada, agent('coder', 2), agent('tester', 3), stranger, viewer, operator, admin])
+      expect({ who: who.subject, file: content(who, 2 ** 30) }).toEqual({ who: who.subject, file: content(who, 0) });
+  });
+
+  it('M145 what makes a file too large is what its reader sees', async () => {
+    const m = memory();
+    const sqlJs = await loadSqlJs();
+    const value = JSON.stringify('x'.repeat(1_000_000));
+    for (let i = 0; i < 52; i += 1) m.must(ada, { type: 'store', key: `k${i}`, value, level: 'swarm' });
+    const database = { exportFile: () => fileOf(m), databaseSize: 2 ** 30, sql: m.storage.sql } as never;
+    const take = (who: Caller) => exportFile({ database, engine: m.engine }, sqlJs, who, { swarm: SWARM, nowMs: m.nowMs });
+    expect(cell(new sqlJs.Database(take(stranger)), 'SELECT COUNT(*) FROM memory')).toBe(0);
+    expect(() => take(operator)).toThrow(/larger than a file may be/);
+  });
+
   it('M145 a file that would unfold is refused', async () => {
     const { m } = await files();
     const sqlJs = await loadSqlJs();
@@ -267,5 +337,20 @@ describe('what an erasure must not leave', () => {
     expect(m.must(admin, { type: 'erase', owner: ada.subject }).remaining).toBe(0);
     for (const table of ['idempotency', 'events', 'conflicts', 'memory', 'versions'])
       expect(JSON.stringify(m.rows(`SELECT * FROM ${table}`)), table).not.toContain(ada.subject);
+  });
+});
+
+describe('what was restored', () => {
+  it('M81 a lease that was good at the restore point is asked about before anything is written under it', () => {
+    const m = memory();
+    m.must(
+      ada,
+      { type: 'store', key: 'k', value: '1', level: 'swarm', lease: under },
+      { leases: [lease(1, ada, { fencingToken: 1, expiresAtMs: m.nowMs + 1e9 })] },
+    );
+    const write = { type: 'store', key: 'k', value: '2', lease: under } as const;
+    expect(m.engine.questions(ada, [{ command: write }]).leases).toEqual([]);
+    m.engine.restored(admin, m.engine.counters(), { from: 1, left: 2 });
+    expect(m.engine.questions(ada, [{ command: write }]).leases).toEqual([allocationId(1)]);
   });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decisionOf } from '../../../durable-objects/memory/core/consensus.ts';
 import { overlap, patternsOf } from '../../../durable-objects/memory/core/globs.ts';
+import type { MemoryCommandOf } from '../../../shared/memory-rpc.ts';
 import { agent, allocationId, type Harness, kindOf, lease, memory, person, sha256Of, taskId } from '../../lib/memory-harness.ts';
 
 const ada = agent('coder', 1);
@@ -211,6 +212,48 @@ describe('leases', () => {
     expect(m.must(bob, { type: 'listClaims', ...paging }).data).toEqual([]);
     m.engine.leasesRevoked(admin, [{ agentId: ada.subject, allocationId: allocationId(2), fencingToken: 6 }]);
     expect(write(m, ada, 2, 6, { leases: [lease(2, ada, { fencingToken: 6 })] })).toBe('lease_superseded');
+  });
+});
+
+describe('claims and the leases they were made under', () => {
+  const claims = (m: Harness): readonly unknown[] => m.must(bob, { type: 'listClaims', ...paging }).data;
+  const made = (): Harness => {
+    const m = memory();
+    m.must(
+      ada,
+      {
+        type: 'claim',
+        paths: ['src/**'],
+        mode: 'write',
+        leaseMs: 600_000,
+        lease: { allocationId: allocationId(1), fencingToken: 5 },
+      },
+      { leases: [lease(1, ada, { fencingToken: 5 })] },
+    );
+    return m;
+  };
+  const wanted: MemoryCommandOf<'claim'> = { type: 'claim', paths: ['src/a.ts'], mode: 'write', leaseMs: 60_000 };
+
+  it.each(['released', 'expired', 'revoked'] as const)('M115 a claim falls with its lease, once that is %s', (status) => {
+    const m = made();
+    expect(m.engine.questions(bob, [{ command: wanted }]).leases).toEqual([]);
+    expect(kindOf(m.run(bob, wanted))).toBe('invalid_state');
+    m.nowMs += 5_001;
+    // The last word is old: the pool is asked before the claim is held against anybody.
+    expect(m.engine.questions(bob, [{ command: wanted }]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(bob, [{ command: { type: 'listClaims', ...paging } }]).leases).toEqual([allocationId(1)]);
+    expect(m.engine.questions(bob, [{ command: { ...wanted, paths: ['docs'] } }]).leases).toEqual([]);
+    expect(m.engine.questions(ada, [{ command: wanted }]).leases).toEqual([]);
+    const told = { leases: [lease(1, ada, { fencingToken: 5, status })] };
+    expect(m.must(bob, wanted, told)).toMatchObject({ holder: bob.subject });
+    expect(claims(m)).toHaveLength(1);
+  });
+
+  it('M115 a claim under a lease that goes on stays', () => {
+    const m = made();
+    m.nowMs += 5_001;
+    expect(kindOf(m.run(bob, wanted, { leases: [lease(1, ada, { fencingToken: 5 })] }))).toBe('invalid_state');
+    expect(claims(m)).toHaveLength(1);
   });
 });
 

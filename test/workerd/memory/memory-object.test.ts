@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import type { MemoryCommand, MemoryHome } from '../../../shared/memory-rpc.ts';
 import type { Caller } from '../../../shared/rpc.ts';
-import { memoryObjectName, memoryStub } from '../../../durable-objects/stubs.ts';
+import { memoryObjectName, memoryStub, registryStub } from '../../../durable-objects/stubs.ts';
 
 const REGION = 'eu-west-1';
 const ULID = '01J0000000000000000000000';
@@ -41,6 +41,28 @@ describe('MemoryObject', () => {
       error: { kind: 'forbidden' },
     });
     expect(await tables()).toEqual([]);
+  });
+
+  it('M94 a shard in which nothing was done takes its number from the first one, not from a caller who may remember another', async () => {
+    const { fleet, home, ada, admin, run } = setUp();
+    const second: MemoryHome = { ...home, shard: 1, shards: 2 };
+    const write: MemoryCommand = { type: 'store', key: 'k', value: '1', level: 'swarm' };
+    const there = async () => (await memoryStub(env, fleet, second).execute(fleet, second, ada, [{ command: write }]))[0];
+    expect(await there()).toMatchObject({ ok: false, error: { kind: 'invalid_state', state: 'shards' } });
+    const settings = { quorum: 1, majority: 1, textIndex: [], shards: 2 };
+    expect(await run(admin, { type: 'putSettings', settings })).toMatchObject({ ok: true });
+    expect(await there()).toMatchObject({ ok: true });
+    // Nor does the first one take a number that nobody has set.
+    const other = setUp();
+    const wrong: MemoryHome = { ...other.home, shards: 2 };
+    const [reply] = await other.stub().execute(other.fleet, wrong, other.ada, [{ command: write }]);
+    expect(reply).toMatchObject({ ok: false, error: { kind: 'invalid_state', state: 'shards' } });
+  });
+
+  it('M92 tells the registry of itself before it is made: a Worker may think that it has', async () => {
+    const { fleet, ada, run } = setUp();
+    await run(ada, { type: 'store', key: 'k', value: '1', level: 'swarm' });
+    expect(await registryStub(env, fleet, REGION).swarms(fleet, REGION)).toMatchObject([{ swarm: 'hive', shard: 0 }]);
   });
 
   it('M77 keeps what it acknowledged over an eviction, sealed', async () => {

@@ -51,6 +51,44 @@ describe('sealed pages in an object', () => {
     });
   });
 
+  it('M47: what is read in a turn is in the way of no write and of no dropped table', async () => {
+    const { name, stub } = newObject();
+    await runInDurableObject(stub, async (_, { storage }) => {
+      const db = await SealedDatabase.open({
+        storage,
+        identity: { region: REGION, fleet: 'f', database: name },
+        keys,
+        engine: loadSqlJs,
+        cacheBytes: 64 * 1_024,
+      });
+      db.sql.exec(NOTES);
+      const put = (i: number): void => {
+        db.sql.exec('INSERT OR REPLACE INTO notes VALUES (?, ?, ?)', i, `key-${i}`, 'v'.repeat(900));
+      };
+      db.transactionSync(() => {
+        for (let i = 0; i < 600; i += 1) put(i);
+      });
+      for (let round = 0; round < 30; round += 1) {
+        for (let i = 0; i < 600; i += 40)
+          db.sql.exec('SELECT value FROM notes WHERE key = ?', `key-${(i * 7 + round) % 600}`).one();
+        put(round);
+        for (let i = 0; i < 600; i += 40)
+          db.sql.exec('SELECT value FROM notes WHERE key = ?', `key-${(i * 7 + round) % 600}`).one();
+        await db.sync();
+      }
+      const file = db.exportFile();
+      const point = db.importFile(file);
+      for (let i = 0; i < 600; i += 40) db.sql.exec('SELECT value FROM notes WHERE key = ?', `key-${i}`).one();
+      db.dropRestorePoint(point);
+      for (let i = 0; i < 600; i += 40) db.sql.exec('SELECT value FROM notes WHERE key = ?', `key-${i}`).one();
+      await db.maintain();
+      expect(db.sql.exec('PRAGMA integrity_check').one()).toEqual({ integrity_check: 'ok' });
+      for (let i = 0; i < 600; i += 40) db.sql.exec('SELECT value FROM notes WHERE key = ?', `key-${i}`).one();
+      db.erase();
+      expect(storage.sql.exec("SELECT name FROM sqlite_master WHERE name GLOB 'sealed_*'").toArray()).toEqual([]);
+    });
+  });
+
   it('M4: a failed storage write is undone in both, and the object goes on', async () => {
     const { name, stub } = newObject();
     await runInDurableObject(stub, async (_, { storage }) => {

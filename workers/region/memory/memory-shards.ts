@@ -40,8 +40,9 @@ export const knownShards = (ports: MemoryPorts, fleet: string, swarm: string): n
 export async function learnShards(ports: MemoryPorts, fleet: string, swarm: string): Promise<boolean> {
   const before = knownShards(ports, fleet, swarm);
   const home = homeOf(ports, swarm, FIRST, 1);
-  const count = await ports.memory(fleet, home).shardCount(fleet, home);
-  if (count === null || count === before) return false;
+  // None: there is no such memory, or no more.
+  const count = (await ports.memory(fleet, home).shardCount(fleet, home)) ?? 1;
+  if (count === before) return false;
   remember(ports.shards, nameOf(fleet, swarm), count);
   return true;
 }

@@ -146,14 +146,17 @@ const newest = <T extends { readonly id: string; readonly updatedAtMs: number }>
     .toReversed()
     .slice(0, LATEST);
 
-/** Imports and restores are of all shards, so the newest of each belong together; its id has all their numbers. */
+/**
+ * Imports and restores are of all shards, and one call gives one reason everywhere: points of the same reason belong together,
+ * counted from the newest. Their id has all their numbers. What an interrupted call left in some shards only is no state of the whole.
+ */
 function pointsOf(lists: readonly MemoryStatus['restorePoints'][]): MemoryStatus['restorePoints'] {
   const [first = []] = lists;
-  const count = Math.min(...lists.map((points) => points.length));
-  return first.slice(first.length - count).map((point, i) => ({
-    ...point,
-    id: lists.map((points) => points[points.length - count + i]?.id ?? '').join(' '),
-  }));
+  return first.flatMap((point, at) => {
+    const later = first.slice(at + 1).filter(({ reason }) => reason === point.reason).length;
+    const ids = lists.map((points) => points.filter(({ reason }) => reason === point.reason).at(-1 - later)?.id);
+    return ids.includes(undefined) ? [] : [{ ...point, id: ids.join(' ') }];
+  });
 }
 
 function statusOf(states: readonly MemoryStatus[]): MemoryStatus {

@@ -253,6 +253,12 @@ export async function restoreMemory(
   const shards = knownShards(ports, caller.fleet, swarm);
   const numbers = restorePoint.split(' ').map(Number);
   if (numbers.length !== shards) return err(notFound('restore point'));
+  const homes = numbers.map((_, shard) => homeOf(ports, swarm, shard, shards));
+  // All or none: a number that is wrong for one shard must not leave the others gone back.
+  const found = await Promise.all(
+    homes.map((home, shard) => ports.memory(caller.fleet, home).mayRestore(caller.fleet, home, numbers[shard] ?? 0, idempotency)),
+  );
+  if (found.includes(false)) return err(notFound('restore point'));
   const left: string[] = [];
   let replayed = false;
   for (const [shard, number] of numbers.entries()) {

@@ -117,6 +117,7 @@ function ports(m: Harness, over: Partial<MemoryPorts> = {}): MemoryPorts & { cal
       exportFile: () => Promise.reject(new Error('not asked')),
       importFile: () => Promise.reject(new Error('not asked')),
       restore: () => Promise.reject(new Error('not asked')),
+      mayRestore: () => Promise.reject(new Error('not asked')),
     }),
     registry: () => ({ openSwarm: () => Promise.resolve() }) as never,
     cache: new EntryCache(),

@@ -9,7 +9,8 @@ import { err } from '../../../../shared/result.ts';
 import type { Caller } from '../../../../shared/rpc.ts';
 import { EntryCache } from '../../../../workers/region/memory/entry-cache.ts';
 import { exportedShard } from '../../../../workers/region/memory/memory-shards.ts';
-import { readEntry, runMemory, type MemoryPorts } from '../../../../workers/region/memory/region-memory.ts';
+import { merged } from '../../../../workers/region/memory/merge-shards.ts';
+import { readEntry, restoreMemory, runMemory, type MemoryPorts } from '../../../../workers/region/memory/region-memory.ts';
 import { agent, type Harness, kindOf, memory, person, REGION, SWARM } from '../../../lib/memory-harness.ts';
 
 const ada = agent('coder', 1);
@@ -42,7 +43,11 @@ class Swarm {
           }
           const m = this.shards.get(home.shard) as Harness;
           m.nowMs = this.nowMs;
-          if (!m.engine.settle(home.shards ?? 1)) return requests.map(() => err(otherCount()));
+          // As the object does: the first shard has the number of its settings, the others ask it.
+          const count = home.shards ?? 1;
+          const first = this.shards.get(0)?.engine.shards;
+          const isOne = m.engine.shards === count || (home.shard !== 0 && first === count && m.engine.settle(count));
+          if (!isOne) return requests.map(() => err(otherCount()));
           return m.engine.execute(who, requests);
         },
         shardCount: async () => this.shards.get(0)?.engine.shards ?? null,
@@ -51,6 +56,7 @@ class Swarm {
         exportFile: () => Promise.reject(new Error('not asked')),
         importFile: () => Promise.reject(new Error('not asked')),
         restore: () => Promise.reject(new Error('not asked')),
+        mayRestore: () => Promise.reject(new Error('not asked')),
       }),
       registry: () =>
         ({
@@ -234,5 +240,72 @@ describe('M94 a large swarm', () => {
     expect(exportedShard(null, SHARDS, true)).toMatchObject({ ok: false });
     expect(exportedShard(4, SHARDS, true)).toMatchObject({ ok: false });
     expect(exportedShard(3, SHARDS, true)).toEqual({ ok: true, value: 3 });
+  });
+});
+
+describe('M94 a memory that was deleted and begun anew', () => {
+  it('has the number of its own settings, whatever an isolate remembers', async () => {
+    const { swarm, p } = await sharded();
+    await must(p, ada, { type: 'store', key: 'a', value: '1', level: 'swarm' });
+    swarm.shards.clear();
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) await must(p, ada, { type: 'store', key, value: '"new"', level: 'swarm' });
+    expect([...swarm.shards].flatMap(([shard, m]) => (m.engine.counters().entries > 0 ? [shard] : []))).toEqual([0]);
+    expect((await must(swarm.isolate(), ada, { type: 'list', ...paging, values: false, quarantined: false })).data).toHaveLength(
+      6,
+    );
+  });
+});
+
+describe('M146 restore points of several shards', () => {
+  it('a number that is wrong for one shard leaves all of them as they are', async () => {
+    const { p } = await sharded();
+    const restored: number[] = [];
+    const points = [[7], [8], [9], []];
+    const own = p.memory('acme', { region: REGION, swarm: SWARM, shard: 0 });
+    const ports: MemoryPorts = {
+      ...p,
+      memory: () => ({
+        ...own,
+        mayRestore: (_fleet, home, point) => Promise.resolve(points[home.shard]?.includes(point) === true),
+        restore: (_fleet, home) => {
+          restored.push(home.shard);
+          return Promise.resolve({ ok: true, value: { restorePoint: '1' } });
+        },
+      }),
+    };
+    expect(kindOf(await restoreMemory(ports, admin, SWARM, '7 8 9 10', null))).toBe('not_found');
+    expect(restored).toEqual([]);
+    points[3] = [10];
+    expect(await restoreMemory(ports, admin, SWARM, '7 8 9 10', null)).toMatchObject({ ok: true });
+    expect(restored).toEqual([0, 1, 2, 3]);
+  });
+
+  it('those of one call belong together, also after one that was interrupted', async () => {
+    const point = (id: string, reason: string) => ({ id, createdAtMs: 1, reason });
+    const state = (restorePoints: readonly object[]) => ({
+      swarm: SWARM,
+      region: REGION,
+      entries: 0,
+      bytes: 0,
+      artifacts: 0,
+      claims: 0,
+      aclEpoch: 0,
+      databaseBytes: 0,
+      restorePoints,
+      agents: [],
+      tasks: [],
+      metrics: {},
+    });
+    const shards = [
+      state([point('1', 'before an import'), point('2', 'before an import (a)'), point('5', 'before an import (b)')]),
+      state([point('3', 'before an import'), point('4', 'before an import (a)')]),
+    ];
+    const reply = await merged(
+      (shard) => Promise.resolve({ ok: true, value: shards[shard] } as never),
+      { type: 'memoryStatus' },
+      2,
+      (text) => text,
+    );
+    expect(reply).toMatchObject({ value: { restorePoints: [{ id: '1 3' }, { id: '2 4' }] } });
   });
 });
