@@ -47,11 +47,44 @@ export function narrowing(who: Reader, nowMs: number): readonly Fragment[] {
     sql`UPDATE counters SET entries = (SELECT COUNT(*) FROM memory), bytes = (SELECT COALESCE(SUM(value_bytes), 0) FROM memory),
       artifact_bytes = (SELECT COALESCE(SUM(bytes), 0) FROM artifacts)`,
     // How much there was and how often rights were changed tells of what the caller may not see.
+    ...RENUMBERED,
     ...(isInside(who)
       ? []
-      : [
-          sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory), acl_epoch = 0, claim_token = 0, shards = 1,
-            version_floor = 0, version_floor_at = 0`,
-        ]),
+      : [sql`UPDATE counters SET acl_epoch = 0, claim_token = 0, shards = 1, version_floor = 0, version_floor_at = 0`]),
+  ];
+}
+
+/** Numbers without gaps, in the same order: a gap would tell that something lies there. */
+const RENUMBERED: readonly Fragment[] = [
+  // The one outside of a transaction, the other inside.
+  sql`PRAGMA foreign_keys = OFF`,
+  sql`PRAGMA defer_foreign_keys = ON`,
+  sql`CREATE TEMP TABLE numbers (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)`,
+  ...renumbered('memory', {
+    memory: 'id',
+    permissions: 'memory_id',
+    versions: 'memory_id',
+    terms: 'memory_id',
+    vectors: 'memory_id',
+    events: 'memory_id',
+    conflicts: 'memory_id',
+  }),
+  ...renumbered('versions', { versions: 'id' }),
+  ...renumbered('conflicts', { conflicts: 'id' }),
+  ...renumbered('artifact_chunks', { artifact_chunks: 'id' }),
+  sql`DROP TABLE numbers`,
+  sql`UPDATE counters SET next_id = (SELECT COALESCE(MAX(id), 0) + 1 FROM memory)`,
+];
+
+/** `places`: the tables, and the column of each, that hold the ids of `table`. Through negative ones, so that none meets another. */
+function renumbered(table: string, places: Readonly<Record<string, string>>): readonly Fragment[] {
+  return [
+    sql`DELETE FROM numbers`,
+    sql`INSERT INTO numbers SELECT id, ROW_NUMBER() OVER (ORDER BY id) FROM ${raw(table)}`,
+    ...Object.entries(places).flatMap(([place, column]) => [
+      sql`UPDATE ${raw(place)} SET ${raw(column)} = (SELECT -new FROM numbers WHERE old = ${raw(`${place}.${column}`)})
+        WHERE ${raw(column)} IS NOT NULL`,
+      sql`UPDATE ${raw(place)} SET ${raw(column)} = -${raw(column)} WHERE ${raw(column)} IS NOT NULL`,
+    ]),
   ];
 }

@@ -349,4 +349,27 @@ describe('M60 absence and lack of right are told alike', { timeout: 60_000 }, ()
       expect(wrong).toEqual([]);
     },
   );
+
+  it('M145: files: no number of an export tells of what its reader may not see', () => {
+    const numbers = (caller: Caller, w: World): string =>
+      undone(w, () => {
+        const seen = { type: 'store', key: 'seen', value: '1', level: 'public' } as const;
+        w.m.must(OWNER, seen);
+        w.m.must(OWNER, seen);
+        for (const { text, values } of narrowing(readerOf(caller, SWARM), w.m.nowMs)) w.m.storage.sql.exec(text, ...values);
+        expect(w.m.rows('PRAGMA foreign_key_check')).toEqual([]);
+        return JSON.stringify([
+          w.m.rows('SELECT m.id, m.key, v.id, v.version FROM memory m LEFT JOIN versions v ON v.memory_id = m.id ORDER BY v.id'),
+          w.m.rows('SELECT id, memory_id FROM conflicts'),
+          w.m.rows('SELECT id FROM artifact_chunks'),
+          w.m.rows('SELECT next_id, entries, bytes, artifact_bytes FROM counters'),
+        ]);
+      });
+    const wrong = CASES.filter((c) => !reads(c)).flatMap((c) => {
+      const [there, none] = [true, false].map((things) => numbers(c.caller, world(c.level, { things, work: true })));
+      return there === none ? [] : [`${c.who} at ${c.level}: ${String(there)} / ${String(none)}`];
+    });
+    expect(wrong).toEqual([]);
+    expect(numbers(OWNER, world('swarm'))).toContain('"key":"indexed/k"');
+  });
 });
