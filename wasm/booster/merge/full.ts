@@ -67,7 +67,7 @@ function keptInOrder(original: readonly string[], edit: readonly string[]): numb
 const LOST_SHARE_MAX = 0.5;
 
 export function applyFull(context: Context, texts: readonly string[]): Outcome {
-  const rewritten = trimBlankEdges(texts);
+  const rewritten = withBlankEdges(texts, context.lines.texts);
   const snapshot = context.parse(`${rewritten.join('\n')}\n`).snapshot;
   if (snapshot.errorCount > context.parsed.snapshot.errorCount)
     throw new Refusal('does_not_parse', 'the new text has syntax errors');
@@ -96,11 +96,14 @@ export function stopsShort(before: readonly string[], after: readonly string[]):
   return rest.length > 0 && !rest.some((text) => held.has(text));
 }
 
-function trimBlankEdges(texts: readonly string[]): readonly string[] {
-  return texts.slice(
-    texts.findIndex((text) => !isBlank(text)),
-    texts.findLastIndex((text) => !isBlank(text)) + 1,
-  );
+/** Blank lines round an answer say nothing, unless the file begins or ends with some, too. */
+function withBlankEdges(texts: readonly string[], original: readonly string[]): readonly string[] {
+  const edges = (lines: readonly string[]): [head: number, tail: number] => [
+    Math.max(0, lines.findIndex((text) => !isBlank(text))),
+    lines.length - 1 - lines.findLastIndex((text) => !isBlank(text)),
+  ];
+  const [[head, tail], [oldHead, oldTail]] = [edges(texts), edges(original)];
+  return texts.slice(head - Math.min(head, oldHead), texts.length - tail + Math.min(tail, oldTail));
 }
 
 /**

@@ -33,7 +33,7 @@ export function applySnippet(context: Context, edit: readonly string[]): Outcome
 }
 
 /** Replaces definitions by those of the same name; null if the snippet is something else than definitions. */
-function byDefinitions(context: Context, texts: readonly string[]): Outcome['proved'] | null {
+export function byDefinitions(context: Context, texts: readonly string[]): Outcome['proved'] | null {
   const definitions = parseDefinitions(context, texts);
   if (definitions === null) return null;
   const targets = definitions.map((definition) => targetsOf(context, texts, definition));
