@@ -29,7 +29,7 @@ const SIMILAR_MIN = 0.5;
 export const ALIKE_MIN = 0.7;
 
 /** Whether only blank lines stand between an item and a marker. */
-function besideMarker(items: readonly EditItem[], place: number): boolean {
+export function besideMarker(items: readonly EditItem[], place: number): boolean {
   for (const step of [-1, 1]) {
     let at = place + step;
     while (items[at]?.kind === 'line' && isBlank(textOf(items[at]))) at += step;

@@ -3,6 +3,7 @@ import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { type Prepared, prepare } from './align-lines.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
+import { isGivenUp } from './missing-names.ts';
 import { compareDeclarations, countBlockFaults, countMarkers, countUnreachable, isWhole } from './proofs.ts';
 import { applySplices, type Lines, type OutLine, splitLines, toSplices } from './text.ts';
 import type { Candidate, RefusalReason } from './types.ts';
@@ -114,7 +115,11 @@ export class Context {
       if (moved !== undefined) return { reason: 'proof_failed', detail: `${moved.path} stands elsewhere in the original` };
     }
     if (removal === 'shown') {
-      const renamed = lost.find(({ key }) => gained.some((other) => kindOf(other.key) === kindOf(key)));
+      const renamed = lost.find(
+        (declaration) =>
+          gained.some((other) => kindOf(other.key) === kindOf(declaration.key)) &&
+          !isGivenUp(before, declaration, after, this.language),
+      );
       if (renamed !== undefined) return { reason: 'proof_failed', detail: `${renamed.path} would be lost or renamed` };
       for (const splice of splices) {
         if (splice.text.trim() !== '') continue;

@@ -99,7 +99,10 @@ export function stopsShort(before: readonly string[], after: readonly string[]):
 /** Blank lines round an answer say nothing, unless the file begins or ends with some, too. */
 function withBlankEdges(texts: readonly string[], original: readonly string[]): readonly string[] {
   const edges = (lines: readonly string[]): [head: number, tail: number] => [
-    Math.max(0, lines.findIndex((text) => !isBlank(text))),
+    Math.max(
+      0,
+      lines.findIndex((text) => !isBlank(text)),
+    ),
     lines.length - 1 - lines.findLastIndex((text) => !isBlank(text)),
   ];
   const [[head, tail], [oldHead, oldTail]] = [edges(texts), edges(original)];

@@ -127,6 +127,9 @@ export function atOriginalDepth(texts: readonly string[], original: Prepared): s
   return common.startsWith(shift) ? reindent(texts, shift, '') : [...texts];
 }
 
+/** Lines that are not blank which an edge of the file hides, at least, if it is neither shown nor marked. */
+export const HIDDEN_MIN = 4;
+
 export interface LineMerge {
   /** All readings within the margin of the best, best first. */
   readonly readings: readonly Reading[];

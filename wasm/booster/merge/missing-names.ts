@@ -1,6 +1,6 @@
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { declarationsOf } from './declarations.ts';
+import { type Declaration, declarationsOf } from './declarations.ts';
 
 const IMPORT = /^(?:import_statement|import_from_statement|import_declaration|use_declaration|future_import_statement)$/;
 
@@ -27,11 +27,27 @@ export function namesMissed(before: Snapshot, after: Snapshot, language: Languag
     if (!bound.has(name)) continue;
     const parent = after.parent(node);
     // `x.name` of languages in which members are plain identifiers.
-    if (/^(?:attribute|field_access|selector_expression|keyword_argument)$/.test(after.type(parent)) && !isFirst(after, node)) continue;
+    if (/^(?:attribute|field_access|selector_expression|keyword_argument)$/.test(after.type(parent)) && !isFirst(after, node))
+      continue;
     if (BINDING.test(after.type(parent)) && isBound(after, node)) bound.delete(name);
     else used.add(name);
   }
   return [...used].filter((name) => bound.has(name));
+}
+
+/**
+ * Whether a declaration was meant to go: another one in its place has its name, an import does, or it was used outside of
+ * itself and its name is nowhere any more, so that the edit took every use away, too.
+ */
+export function isGivenUp(before: Snapshot, declaration: Declaration, after: Snapshot, language: LanguageId): boolean {
+  const [name] = declaration.name.match(/^[\p{L}\p{N}_$]+$/u) ?? [];
+  if (name === undefined) return false;
+  const word = new RegExp(`(?<![\\p{L}\\p{N}_$])${name.replaceAll('$', '\\$')}(?![\\p{L}\\p{N}_$])`, 'u');
+  if (!word.test(after.source)) {
+    const outside = `${before.source.slice(0, declaration.start)}\n${before.source.slice(declaration.end)}`;
+    return word.test(outside);
+  }
+  return declaration.parent < 0 && namesBound(after, language).has(name);
 }
 
 const isFirst = (snapshot: Snapshot, node: number): boolean => snapshot.firstChild(snapshot.parent(node)) === node;

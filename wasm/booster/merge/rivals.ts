@@ -28,10 +28,12 @@ export function rivalsOf(original: Prepared, items: readonly EditItem[], reading
   const found: OutLine[][] = [];
   const ahead = viewOf(original, items, reading);
   const kept = keptOf(original, reading.out);
+  const copies = copiesIn(original, reading.out);
   for (const view of [ahead, mirrored(ahead)]) {
     for (const { out, isBetter } of new Edges(original, view).rivals()) {
       const rival = view.isMirrored ? flip(out, view.count) : out;
-      if (found.length < RIVALS_MAX && (isBetter || keptOf(original, rival) >= kept)) found.push(rival);
+      if (found.length >= RIVALS_MAX) return found;
+      if (isBetter || keptOf(original, rival) >= kept || copiesIn(original, rival) < copies) found.push(rival);
     }
   }
   return found;
@@ -40,6 +42,20 @@ export function rivalsOf(original: Prepared, items: readonly EditItem[], reading
 /** Lines of the original that are not blank and stay. */
 const keptOf = ({ weights }: Prepared, out: readonly OutLine[]): number =>
   out.filter((line) => typeof line === 'number' && weights[line] !== 'blank').length;
+
+/**
+ * New lines that the original has once, at whatever depth, and that are hidden there: what a rival takes away the edit may
+ * have moved.
+ */
+function copiesIn({ texts }: Prepared, out: readonly OutLine[]): number {
+  const times = new Map<string, number>();
+  for (const text of texts) times.set(text.trim(), (times.get(text.trim()) ?? 0) + 1);
+  const kept = new Set(out.map((line) => (typeof line === 'number' ? (texts[line]?.trim() ?? '') : '')));
+  return out.filter((line) => {
+    if (typeof line !== 'string' || weightOf(line) !== 'plain') return false;
+    return times.get(line.trim()) === 1 && kept.has(line.trim());
+  }).length;
+}
 
 interface Rival {
   readonly out: OutLine[];

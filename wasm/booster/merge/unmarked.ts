@@ -1,9 +1,11 @@
 import { LANGUAGES } from '../languages.ts';
+import type { Snapshot } from '../snapshot.ts';
 import { type Context, Refusal } from './context.ts';
+import type { Declaration } from './declarations.ts';
 import { applyFull } from './full.ts';
-import { isImport, namesMissed } from './missing-names.ts';
+import { isGivenUp, isImport, namesMissed } from './missing-names.ts';
 import type { Outcome } from './outcome.ts';
-import { applySnippet, byDefinitions } from './snippet.ts';
+import { applySnippet, byDefinitions, isLocal } from './snippet.ts';
 import { isBlank } from './text.ts';
 import { headOf, Side } from './tree-match.ts';
 import type { EditStyle } from './types.ts';
@@ -44,7 +46,13 @@ export function applyUnmarked(
 /** The definitions by name, or null if the edit is something else. */
 function definitionsAlone(context: Context, texts: readonly string[]): Outcome | null {
   if (context.parsed.snapshot.errorCount > 0) return null;
-  const proved = byDefinitions(context, texts.slice(texts.findIndex((text) => !isBlank(text)), texts.findLastIndex((text) => !isBlank(text)) + 1));
+  const proved = byDefinitions(
+    context,
+    texts.slice(
+      texts.findIndex((text) => !isBlank(text)),
+      texts.findLastIndex((text) => !isBlank(text)) + 1,
+    ),
+  );
   return proved === null ? null : { proved, engine: 'tree' };
 }
 
@@ -71,11 +79,26 @@ function dropsOf(context: Context, { proved }: Outcome): 'used' | 'code' | 'noth
   if (namesMissed(before, proved.after, context.language).length > 0) return 'used';
   const [old, fresh] = [new Side(before, context.language, context.declarations), new Side(proved.after, context.language)];
   const told = outermostOf(fresh);
-  const nodes = before.namedChildren(0).filter((node) => !old.isComment(node) && !isImport(before, node));
+  const nodes = before
+    .namedChildren(0)
+    .filter((node) => !old.isComment(node) && !isImport(before, node) && !isDirective(before, node));
   // A file of imports alone has nothing that could tell.
   if (nodes.length === 0) return 'code';
-  return nodes.every((node) => saidBy(old, node).some((said) => told.has(said))) ? 'nothing' : 'code';
+  const isMeant = (declaration: Declaration): boolean => isGivenUp(before, declaration, proved.after, context.language);
+  const lost = context.declarations.filter(({ path }) => proved.removed.includes(path));
+  if (!lost.every((declaration) => isLocal(context, declaration) || isMeant(declaration))) return 'code';
+  return nodes.every((node) => {
+    if (saidBy(old, node).some((said) => told.has(said))) return true;
+    const declared = context.declarations.find(({ outer }) => outer === node);
+    return declared !== undefined && isMeant(declared);
+  })
+    ? 'nothing'
+    : 'code';
 }
+
+/** `'use strict';` */
+const isDirective = (snapshot: Snapshot, node: number): boolean =>
+  snapshot.type(node) === 'expression_statement' && /^(['"])use \w+\1;?$/.test(snapshot.text(node));
 
 const outermostOf = (side: Side): Set<string> =>
   new Set(side.snapshot.namedChildren(0).flatMap((node) => (side.isComment(node) ? [] : saidBy(side, node))));
