@@ -186,13 +186,27 @@ function areNearlyEqual(a: string, b: string): boolean {
 }
 
 /**
- * Lines that look like markers and are text: they stand in a string, and the original has them too. In a string that the
- * edit changes, a marker may stand for text as well as be text; it is taken for a marker, and the proofs see to the rest.
+ * Lines that look like markers and are text: they stand in a string, and the original has them too, or they are comments that
+ * the original has between the same two lines, where they can hide nothing else. In a string that the edit changes, a marker
+ * may stand for text as well as be text; it is taken for a marker, and the proofs see to the rest.
  */
 export function contentLines(context: Context, texts: readonly string[]): (line: number) => boolean {
   const known = texts.map((text) => isMarkerLine(text, context.language) && context.prepared.ids.has(text.trimEnd()));
+  if (!known.includes(true)) return () => false;
+  const old = context.lines.texts;
+  const triple = (all: readonly string[], at: number): string =>
+    [all.slice(0, at).findLast((text) => !isBlank(text)), all[at], all.slice(at + 1).find((text) => !isBlank(text))]
+      .map((text) => text?.trimEnd() ?? '')
+      .join('\n');
+  const own = new Set(old.flatMap((text, at) => (isMarkerLine(text, context.language) ? [triple(old, at)] : [])));
+  const comments = texts.map((_, at) => known[at] === true && own.has(triple(texts, at)));
+  const inStrings = stringLines(context, texts, known);
+  return (line) => comments[line] === true || inStrings(line);
+}
+
+function stringLines(context: Context, texts: readonly string[], known: readonly boolean[]): (line: number) => boolean {
   const source = texts.join('\n');
-  if (!known.includes(true) || !/["'`]/.test(source)) return () => false;
+  if (!/["'`]/.test(source)) return () => false;
   const snapshot = context.parse(source).snapshot;
   // A string that is opened or closed behind a marker would make everything after it text.
   if (snapshot.errorCount > 0) return () => false;

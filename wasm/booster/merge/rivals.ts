@@ -28,12 +28,11 @@ export function rivalsOf(original: Prepared, items: readonly EditItem[], reading
   const found: OutLine[][] = [];
   const ahead = viewOf(original, items, reading);
   const kept = keptOf(original, reading.out);
-  const copies = copiesIn(original, reading.out);
   for (const view of [ahead, mirrored(ahead)]) {
     for (const { out, isBetter } of new Edges(original, view).rivals()) {
       const rival = view.isMirrored ? flip(out, view.count) : out;
       if (found.length >= RIVALS_MAX) return found;
-      if (isBetter || keptOf(original, rival) >= kept || copiesIn(original, rival) < copies) found.push(rival);
+      if (isBetter || keptOf(original, rival) >= kept || takesMoved(original, reading.out, rival)) found.push(rival);
     }
   }
   return found;
@@ -43,18 +42,15 @@ export function rivalsOf(original: Prepared, items: readonly EditItem[], reading
 const keptOf = ({ weights }: Prepared, out: readonly OutLine[]): number =>
   out.filter((line) => typeof line === 'number' && weights[line] !== 'blank').length;
 
-/**
- * New lines that the original has once, at whatever depth, and that are hidden there: what a rival takes away the edit may
- * have moved.
- */
-function copiesIn({ texts }: Prepared, out: readonly OutLine[]): number {
-  const times = new Map<string, number>();
-  for (const text of texts) times.set(text.trim(), (times.get(text.trim()) ?? 0) + 1);
-  const kept = new Set(out.map((line) => (typeof line === 'number' ? (texts[line]?.trim() ?? '') : '')));
-  return out.filter((line) => {
-    if (typeof line !== 'string' || weightOf(line) !== 'plain') return false;
-    return times.get(line.trim()) === 1 && kept.has(line.trim());
-  }).length;
+/** Whether a telling line that a rival takes away is shown as new by the reading: then it may have moved there. */
+function takesMoved({ texts }: Prepared, reading: readonly OutLine[], rival: readonly OutLine[]): boolean {
+  const stays = new Set(rival);
+  const fresh = new Set(reading.flatMap((line) => (typeof line === 'string' ? [line.trim()] : [])));
+  return reading.some((line) => {
+    if (typeof line !== 'number' || stays.has(line)) return false;
+    const text = texts[line]?.trim() ?? '';
+    return weightOf(text) === 'plain' && fresh.has(text);
+  });
 }
 
 interface Rival {
