@@ -40,6 +40,28 @@ export function exactPlaces(texts: readonly string[], wanted: readonly string[])
   return found;
 }
 
+/**
+ * A place where all of the lines but one stand as they are, depth aside: the file may have moved on there. Null if there is
+ * none apart from `taken`, or if so few lines are no evidence.
+ */
+export function nearPlace(texts: readonly string[], wanted: readonly string[], taken: number): number | null {
+  const trimmed = wanted.map((text) => text.trim());
+  if (trimmed.filter((text) => weightOf(text) === 'plain').length < NEAR_LINES_MIN) return null;
+  let compared = 0;
+  for (let line = 0; line + trimmed.length <= texts.length; line += 1) {
+    if (Math.abs(line - taken) < trimmed.length) continue;
+    let other = 0;
+    let at = 0;
+    for (; at < trimmed.length && other < 2; at += 1) if ((texts[line + at] ?? '').trim() !== trimmed[at]) other += 1;
+    compared = countedUp(compared, at - other);
+    if (other < 2) return line;
+  }
+  return null;
+}
+
+/** Telling lines of a block of which all but one can tell a place. */
+const NEAR_LINES_MIN = 3;
+
 /** Every place where they stand at another depth, all by the same. */
 export function shiftedPlaces(texts: readonly string[], wanted: readonly string[]): Place[] {
   const found: Place[] = [];
