@@ -4,7 +4,7 @@ import type { Outcome } from './outcome.ts';
 import { isBlank, type OutLine } from './text.ts';
 
 /** Share of the original's lines that a text without markers must hold to be taken for the whole file. */
-const FULL_SHARE = 0.55;
+export const FULL_SHARE = 0.55;
 
 /** Share of lines, and of definitions, from which a text is the file although some definition is missing. */
 const NEARLY_ALL = 0.85;
@@ -34,6 +34,12 @@ export function looksFull(context: Context, texts: readonly string[]): boolean {
     meets(telling.slice(-EDGE_LINES), edit.slice(-EDGE_LINES * 4))
   );
 }
+
+/** The share of the original's lines that a text holds, as `looksFull` counts them. */
+export const keptShare = ({ lines }: Context, texts: readonly string[]): number => {
+  const telling = (all: readonly string[]): string[] => all.filter((text) => !isBlank(text)).map((text) => text.trimEnd());
+  return keptInOrder(telling(lines.texts), telling(texts));
+};
 
 /** Of the telling lines that the original has once, the share that the edit has once too, in the same order. */
 function keptInOrder(original: readonly string[], edit: readonly string[]): number {

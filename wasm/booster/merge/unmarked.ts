@@ -2,7 +2,7 @@ import { LANGUAGES } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { type Context, Refusal } from './context.ts';
 import type { Declaration } from './declarations.ts';
-import { applyFull } from './full.ts';
+import { applyFull, FULL_SHARE, keptShare } from './full.ts';
 import { isGivenUp, isImport, namesMissed } from './missing-names.ts';
 import type { Outcome } from './outcome.ts';
 import { applySnippet, byDefinitions, isLocal } from './snippet.ts';
@@ -38,8 +38,10 @@ export function applyUnmarked(
     return { style: 'snippet', outcome: resolved(part) };
   }
   if (part.proved.output === file.proved.output) return { style: likely ? 'full' : 'snippet', outcome: part };
-  if (drops === 'used' || (drops === 'code' && !likely)) return { style: 'snippet', outcome: part };
-  if (likely && firstLine(texts) === firstLine(context.lines.texts)) return { style: 'full', outcome: file };
+  if (drops === 'used' || (drops === 'code' && keptShare(context, texts) < FULL_SHARE))
+    return { style: 'snippet', outcome: part };
+  if (likely && drops === 'nothing' && firstLine(texts) === firstLine(context.lines.texts))
+    return { style: 'full', outcome: file };
   throw new Refusal('ambiguous', 'the edit may be the whole file or a part of it: name its style');
 }
 
