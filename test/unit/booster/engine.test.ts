@@ -150,6 +150,18 @@ describe('the engine', { timeout: 60_000 }, () => {
     expect(engine.taint).toBeNull();
   });
 
+  test('B5: words of the code in a message make no fault of it', async () => {
+    const engine = await newEngine();
+    for (const word of ['unreachable', 'aborted', 'null function', 'call stack']) {
+      expect(() =>
+        engine.session(() => {
+          throw new Error(`function:${word} would be lost`);
+        }),
+      ).toThrow(word);
+      expect(engine.taint).toBeNull();
+    }
+  });
+
   test('B6: a language is known by its names and by the last extension of a path', () => {
     expect(languageByName('C++')).toBe('cpp');
     expect(languageByName('Golang')).toBe('go');

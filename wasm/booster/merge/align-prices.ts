@@ -1,4 +1,5 @@
 import { type Prepared, similarity, tokensOf, type Weight, weightOf } from './align-lines.ts';
+import { Refusal } from './context.ts';
 import { type EditItem, textOf } from './edit-items.ts';
 import { isBlank } from './text.ts';
 
@@ -25,11 +26,14 @@ export const DELETE = { blank: 0.05, faint: 0.15, plain: 0.35 } as const;
 
 const SIMILAR_MIN = 0.5;
 
+/** Pairs of lines that are compared word by word, some 3 µs each. */
+const PAIRS_MAX = 300_000;
+
 /** From here on a changed line tells its place nearly as well as one that is the same. */
 export const ALIKE_MIN = 0.7;
 
 /** Whether only blank lines stand between an item and a marker. */
-function besideMarker(items: readonly EditItem[], place: number): boolean {
+export function besideMarker(items: readonly EditItem[], place: number): boolean {
   for (const step of [-1, 1]) {
     let at = place + step;
     while (items[at]?.kind === 'line' && isBlank(textOf(items[at]))) at += step;
@@ -57,6 +61,7 @@ export function prepareItems(original: Prepared, items: readonly EditItem[], fro
   for (const item of items) {
     if (item.kind === 'line') shown.add(original.ids.get(item.text.trimEnd()) ?? 0);
   }
+  let pairs = 0;
   const onlyShown = new Set<EditItem>();
   for (let start = 0; start < items.length; start += 1) {
     let end = start;
@@ -97,7 +102,9 @@ export function prepareItems(original: Prepared, items: readonly EditItem[], fro
           other = tokensOf(original.texts[index] ?? '');
           tokens.set(index, other);
         }
-        if (Math.abs(other.length - own.length) > own.length) continue;
+        if (2 * Math.min(own.length, other.length) < (own.length + other.length) * SIMILAR_MIN) continue;
+        pairs += 1;
+        if (pairs > PAIRS_MAX) throw new Refusal('too_large', 'the edit has too many new lines for the original');
         const similar = similarity(own, other);
         if (similar < (known === undefined ? SIMILAR_MIN : ALIKE_MIN)) continue;
         substitutes ??= new Map();

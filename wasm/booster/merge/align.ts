@@ -1,5 +1,6 @@
 import { type Prepared } from './align-lines.ts';
-import { DELETE, prepareItems, PRICES } from './align-prices.ts';
+import { DELETE, type PreparedItem, PRICES } from './align-prices.ts';
+import { Refusal } from './context.ts';
 import { DROP, ELIDE, NEW, type Reading, readingOf, SHOW, type Step, SUBSTITUTE } from './align-readings.ts';
 import type { EditItem } from './edit-items.ts';
 
@@ -13,12 +14,10 @@ import type { EditItem } from './edit-items.ts';
  */
 export interface Alignment {
   readonly readings: readonly Reading[];
-  /** Cells looked at; the caller bounds it. */
-  readonly cells: number;
 }
 
-/** Cells (lines of the original times lines of the edit) that one alignment may take. */
-export const ALIGN_MAX_CELLS = 3_000_000;
+/** States that one alignment may look at. Edits of real commits took up to 1,250,000, a quarter of a second. */
+const CELLS_MAX = 3_000_000;
 
 const ANCHORED = 0;
 /** Lines were deleted and no shown line has justified it yet. */
@@ -88,13 +87,14 @@ export function align(
     readonly to: number;
     readonly bound: number;
     readonly kept?: number;
+    /** `prepareItems` of the same items and lines. */
+    readonly edit: readonly PreparedItem[];
   },
 ): Alignment {
-  const { from, to, bound } = options;
+  const { from, to, bound, edit } = options;
   const kept = options.kept ?? KEPT;
   const count = to - from;
   const paths = new Paths();
-  const edit = prepareItems(original, items, from, to);
   let row = newRow(count + 1, kept);
   let nextRow = newRow(count + 1, kept);
   let cells = 0;
@@ -137,6 +137,7 @@ export function align(
     const spacer = items[item];
     const optional = spacer?.kind === 'line' && spacer.optional === true;
     nextRow.cost.fill(Infinity);
+    if (cells > CELLS_MAX) throw new Refusal('too_large', 'the edit and the original have too many ways to be read together');
     for (let at = 0; at <= count; at += 1) {
       for (let mode = 0; mode < MODES; mode += 1) {
         for (let rank = 0; rank < kept; rank += 1) {
@@ -216,7 +217,6 @@ export function align(
     .filter((reading, index) => found.findIndex((other) => other.hash === reading.hash) === index)
     .slice(0, kept);
   return {
-    cells,
     readings: distinct.map(({ cost, path }) => readingOf(original, items, { cost, steps: paths.trace(path), from, to })),
   };
 }

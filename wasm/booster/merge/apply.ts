@@ -8,6 +8,7 @@ import { applyLazy, contentLines } from './lazy-style.ts';
 import { applySearchReplace } from './search-replace.ts';
 import { applySnippet } from './snippet.ts';
 import { isMarkerLine } from './markers.ts';
+import { applyUnmarked } from './unmarked.ts';
 import { detectStyle, withoutFence } from './style.ts';
 import { BOM, isBlank, normalizeEols, splitLines, withoutBom } from './text.ts';
 import type { Applied, ApplyRequest, ApplyResult, EditStyle, Proofs } from './types.ts';
@@ -46,14 +47,18 @@ export function apply(engine: Engine, request: ApplyRequest): ApplyResult {
     style = detected;
     return engine.session((session): ApplyResult => {
       const context = new Context(session, language, original, !edit.endsWith('\n'));
-      if (request.style === undefined) style = settle(context, detected, texts);
+      const bare = request.style === undefined && isUnmarked(context, detected, texts);
+      if (bare) style = looksFull(context, texts) ? 'full' : 'snippet';
       if (LANGUAGES[language].apply === 'text' && (style === 'lazy' || style === 'snippet')) {
         throw new Refusal('unsupported', `${style} edits of ${language} are not proved`);
       }
       if (BY_SHAPE.has(style ?? detected) && isCutOff(context, edit)) {
         throw new Refusal('does_not_parse', 'the edit stops in the middle of a line');
       }
-      const { proved, engine: merger } = STYLES[style ?? detected](context, texts);
+      let outcome: Outcome;
+      if (bare) ({ style, outcome } = applyUnmarked(context, texts, style === 'full'));
+      else outcome = STYLES[detected](context, texts);
+      const { proved, engine: merger } = outcome;
       const bom = request.original.startsWith(BOM) ? BOM : '';
       const applied: Applied = {
         ok: true,
@@ -94,11 +99,10 @@ function isCutOff({ lines, prepared }: Context, edit: string): boolean {
   );
 }
 
-/** The style with the original at hand: markers that are text of the file are none, and a whole file is no snippet. */
-function settle(context: Context, detected: EditStyle, texts: readonly string[]): EditStyle {
-  if (detected !== 'lazy' && detected !== 'snippet') return detected;
-  if (detected === 'lazy' && hasMarker(itemsOf(texts, context.language, contentLines(context, texts)))) return 'lazy';
-  return looksFull(context, texts) ? 'full' : 'snippet';
+/** With the original at hand: markers that are text of the file are none. */
+function isUnmarked(context: Context, detected: EditStyle, texts: readonly string[]): boolean {
+  if (detected === 'lazy') return !hasMarker(itemsOf(texts, context.language, contentLines(context, texts)));
+  return detected === 'snippet';
 }
 
 const STYLES: Readonly<Record<EditStyle, (context: Context, texts: readonly string[]) => Outcome>> = {

@@ -2,7 +2,8 @@ import type { Parsed, ParseRefusal, Session, Splice } from '../engine.ts';
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { type Prepared, prepare } from './align-lines.ts';
-import { type Declaration, declarationsOf } from './declarations.ts';
+import { anonymousMethods, type Declaration, declarationsOf } from './declarations.ts';
+import { isGivenUp } from './missing-names.ts';
 import { compareDeclarations, countBlockFaults, countMarkers, countUnreachable, isWhole } from './proofs.ts';
 import { applySplices, type Lines, type OutLine, splitLines, toSplices } from './text.ts';
 import type { Candidate, RefusalReason } from './types.ts';
@@ -114,8 +115,16 @@ export class Context {
       if (moved !== undefined) return { reason: 'proof_failed', detail: `${moved.path} stands elsewhere in the original` };
     }
     if (removal === 'shown') {
-      const renamed = lost.find(({ key }) => gained.some((other) => kindOf(other.key) === kindOf(key)));
+      const renamed = lost.find(
+        (declaration) =>
+          gained.some((other) => kindOf(other.key) === kindOf(declaration.key)) &&
+          !isGivenUp(before, declaration, after, this.language),
+      );
       if (renamed !== undefined) return { reason: 'proof_failed', detail: `${renamed.path} would be lost or renamed` };
+      const [had, has] = [anonymousMethods(before), anonymousMethods(after)];
+      const gone = [...had].find(([name, count]) => count > (has.get(name) ?? 0));
+      if (gone !== undefined && [...has].some(([name, count]) => count > (had.get(name) ?? 0)))
+        return { reason: 'proof_failed', detail: `method ${gone[0]} would be lost or renamed` };
       for (const splice of splices) {
         if (splice.text.trim() !== '') continue;
         const count = this.source

@@ -243,6 +243,18 @@ function extraOf(snapshot: Snapshot, node: number, type: string, language: Langu
   return '';
 }
 
+/** Methods that `declarationsOf` leaves out, since what they are members of has no name: how often each name stands there. */
+export function anonymousMethods(snapshot: Snapshot): Map<string, number> {
+  const found = new Map<string, number>();
+  const kinds = kindsByType(snapshot);
+  for (let node = 0; node < snapshot.count; node += 1) {
+    if (kinds[snapshot.types[node] ?? 0] !== 'method' || !isAnonymousMember(snapshot, node)) continue;
+    const name = snapshot.childByField(node, 'name');
+    if (name >= 0) found.set(snapshot.text(name), (found.get(snapshot.text(name)) ?? 0) + 1);
+  }
+  return found;
+}
+
 /** How often each path stands there. */
 export function countByPath(declarations: readonly Declaration[]): Map<string, number> {
   const counts = new Map<string, number>();

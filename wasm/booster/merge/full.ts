@@ -4,7 +4,7 @@ import type { Outcome } from './outcome.ts';
 import { isBlank, type OutLine } from './text.ts';
 
 /** Share of the original's lines that a text without markers must hold to be taken for the whole file. */
-const FULL_SHARE = 0.55;
+export const FULL_SHARE = 0.55;
 
 /** Share of lines, and of definitions, from which a text is the file although some definition is missing. */
 const NEARLY_ALL = 0.85;
@@ -34,6 +34,12 @@ export function looksFull(context: Context, texts: readonly string[]): boolean {
     meets(telling.slice(-EDGE_LINES), edit.slice(-EDGE_LINES * 4))
   );
 }
+
+/** The share of the original's lines that a text holds, as `looksFull` counts them. */
+export const keptShare = ({ lines }: Context, texts: readonly string[]): number => {
+  const telling = (all: readonly string[]): string[] => all.filter((text) => !isBlank(text)).map((text) => text.trimEnd());
+  return keptInOrder(telling(lines.texts), telling(texts));
+};
 
 /** Of the telling lines that the original has once, the share that the edit has once too, in the same order. */
 function keptInOrder(original: readonly string[], edit: readonly string[]): number {
@@ -67,7 +73,7 @@ function keptInOrder(original: readonly string[], edit: readonly string[]): numb
 const LOST_SHARE_MAX = 0.5;
 
 export function applyFull(context: Context, texts: readonly string[]): Outcome {
-  const rewritten = trimBlankEdges(texts);
+  const rewritten = withBlankEdges(texts, context.lines.texts);
   const snapshot = context.parse(`${rewritten.join('\n')}\n`).snapshot;
   if (snapshot.errorCount > context.parsed.snapshot.errorCount)
     throw new Refusal('does_not_parse', 'the new text has syntax errors');
@@ -96,11 +102,17 @@ export function stopsShort(before: readonly string[], after: readonly string[]):
   return rest.length > 0 && !rest.some((text) => held.has(text));
 }
 
-function trimBlankEdges(texts: readonly string[]): readonly string[] {
-  return texts.slice(
-    texts.findIndex((text) => !isBlank(text)),
-    texts.findLastIndex((text) => !isBlank(text)) + 1,
-  );
+/** Blank lines round an answer say nothing, unless the file begins or ends with some, too. */
+function withBlankEdges(texts: readonly string[], original: readonly string[]): readonly string[] {
+  const edges = (lines: readonly string[]): [head: number, tail: number] => [
+    Math.max(
+      0,
+      lines.findIndex((text) => !isBlank(text)),
+    ),
+    lines.length - 1 - lines.findLastIndex((text) => !isBlank(text)),
+  ];
+  const [[head, tail], [oldHead, oldTail]] = [edges(texts), edges(original)];
+  return texts.slice(head - Math.min(head, oldHead), texts.length - tail + Math.min(tail, oldTail));
 }
 
 /**

@@ -3,8 +3,11 @@ import type { EditItem } from './edit-items.ts';
 import { type Context, type Failure, isFailure, type Proved, Refusal, unchanged } from './context.ts';
 import { declarationsOf } from './declarations.ts';
 import { editTreeOf } from './edit-tree.ts';
-import { atOriginalDepth, embeds, hasMarker, itemsOf, type LineMerge, mergeLines, withEdges } from './lazy.ts';
+import { atOriginalDepth, embeds, hasMarker, HIDDEN_MIN, itemsOf, type LineMerge, mergeLines, withEdges } from './lazy.ts';
+import { weightOf } from './align-lines.ts';
+import { besideMarker } from './align-prices.ts';
 import { isMarkerLine } from './markers.ts';
+import { namesMissed } from './missing-names.ts';
 import { candidatesOf, onlyOne, type Outcome } from './outcome.ts';
 import { confirms, structureOf } from './structure.ts';
 import { rivalsOf } from './rivals.ts';
@@ -82,7 +85,7 @@ const textOf = ({ lines }: Context, out: readonly OutLine[]): string =>
   out.map((line) => (typeof line === 'number' ? (lines.texts[line] ?? '') : line)).join('\n');
 
 function tryReading(context: Context, edged: readonly EditItem[], reading: Reading): Proved | Failure {
-  const unmarked = unmarkedEdge(reading, edged);
+  const unmarked = unmarkedEdge(context, reading, edged) ?? copiedAnchor(context, edged, reading);
   if (unmarked !== null) return { reason: 'ambiguous', detail: unmarked };
   const proved = context.proveLines(reading.out, 'shown');
   if (isFailure(proved)) return proved;
@@ -92,16 +95,56 @@ function tryReading(context: Context, edged: readonly EditItem[], reading: Readi
   return renamed === null ? proved : { reason: 'ambiguous', detail: renamed };
 }
 
-/** Who marks the one end of a file, or begins where it begins, and does not mark the other, may mean that it ends there. */
-function unmarkedEdge(reading: Reading, edged: readonly EditItem[]): string | null {
+/**
+ * Who marks the one end of a file, or begins where it begins, and does not mark the other, may mean that it ends there; and
+ * nobody leaves out two lines without saying so.
+ */
+function unmarkedEdge(context: Context, reading: Reading, edged: readonly EditItem[]): string | null {
   // New lines at such an end say nothing of what follows them: an answer that was cut off ends with some.
   if (reading.cutAfter > 0) return 'the end of the file would go, and nothing says so';
   if (reading.cutBefore > 0) return 'the beginning of the file would go, and nothing says so';
+  if (reading.hiddenBefore > 0) {
+    if (reading.hiddenBefore < HIDDEN_MIN) return 'a line or two before the edit are neither shown nor marked';
+    if (reading.fresh.has(edged.findIndex(isTelling)))
+      return 'the edit begins with new lines, and nothing shows what stands before them';
+  }
+  if (reading.hiddenAfter > 0) {
+    if (reading.hiddenAfter < HIDDEN_MIN) return 'a line or two behind the edit are neither shown nor marked';
+  }
   if (reading.hiddenAfter > 0 && reading.hiddenBefore === 0) {
     return 'the end of the file is neither shown nor marked, but its beginning is';
   }
-  if (reading.hiddenBefore > 0 && (reading.hiddenAfter === 0 || !isImplicit(edged.at(-1)))) {
+  if (reading.hiddenBefore > 0 && (reading.hiddenAfter === 0 || !isImplicit(edged.at(-1))) && !mustBegin(context, reading)) {
     return 'the beginning of the file is neither shown nor marked, but its end is';
+  }
+  return null;
+}
+
+const isTelling = (item: EditItem): boolean => item.kind === 'line' && weightOf(item.text) === 'plain';
+
+/** Whether what the edit goes on using, or its very syntax, needs the beginning of the file that it does not show. */
+function mustBegin(context: Context, { out, hiddenBefore }: Reading): boolean {
+  let hidden = 0;
+  let first = 0;
+  for (; hidden < hiddenBefore; first += 1) {
+    const line = out[first];
+    if (typeof line === 'number' && context.prepared.weights[line] !== 'blank') hidden += 1;
+  }
+  const { snapshot } = context.parse(`${textOf(context, out.slice(first))}\n`);
+  return snapshot.errorCount > 0 || namesMissed(context.parsed.snapshot, snapshot, context.language).length > 0;
+}
+
+/**
+ * B41: a telling line beside a marker tells a place. Where it became a new line while the one of the original, which has it
+ * once, is still there, the edit was put somewhere else than it says.
+ */
+function copiedAnchor({ prepared }: Context, edged: readonly EditItem[], { out, places }: Reading): string | null {
+  const kept = new Set(out.flatMap((line) => (typeof line === 'number' ? [prepared.keys[line] ?? 0] : [])));
+  for (const [at, item] of edged.entries()) {
+    if (item.kind !== 'line' || !isTelling(item) || !besideMarker(edged, at)) continue;
+    const known = prepared.ids.get(item.text.trimEnd());
+    if (known === undefined || prepared.counts[known] !== 1 || typeof out[places[at] ?? -1] !== 'string') continue;
+    if (kept.has(known)) return `a line beside a marker would stand there twice: ${item.text.trim().slice(0, 60)}`;
   }
   return null;
 }
@@ -143,13 +186,27 @@ function areNearlyEqual(a: string, b: string): boolean {
 }
 
 /**
- * Lines that look like markers and are text: they stand in a string, and the original has them too. In a string that the
- * edit changes, a marker may stand for text as well as be text; it is taken for a marker, and the proofs see to the rest.
+ * Lines that look like markers and are text: they stand in a string, and the original has them too, or they are comments that
+ * the original has between the same two lines, where they can hide nothing else. In a string that the edit changes, a marker
+ * may stand for text as well as be text; it is taken for a marker, and the proofs see to the rest.
  */
 export function contentLines(context: Context, texts: readonly string[]): (line: number) => boolean {
   const known = texts.map((text) => isMarkerLine(text, context.language) && context.prepared.ids.has(text.trimEnd()));
+  if (!known.includes(true)) return () => false;
+  const old = context.lines.texts;
+  const triple = (all: readonly string[], at: number): string =>
+    [all.slice(0, at).findLast((text) => !isBlank(text)), all[at], all.slice(at + 1).find((text) => !isBlank(text))]
+      .map((text) => text?.trimEnd() ?? '')
+      .join('\n');
+  const own = new Set(old.flatMap((text, at) => (isMarkerLine(text, context.language) ? [triple(old, at)] : [])));
+  const comments = texts.map((_, at) => known[at] === true && own.has(triple(texts, at)));
+  const inStrings = stringLines(context, texts, known);
+  return (line) => comments[line] === true || inStrings(line);
+}
+
+function stringLines(context: Context, texts: readonly string[], known: readonly boolean[]): (line: number) => boolean {
   const source = texts.join('\n');
-  if (!known.includes(true) || !/["'`]/.test(source)) return () => false;
+  if (!/["'`]/.test(source)) return () => false;
   const snapshot = context.parse(source).snapshot;
   // A string that is opened or closed behind a marker would make everything after it text.
   if (snapshot.errorCount > 0) return () => false;

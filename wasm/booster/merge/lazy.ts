@@ -1,7 +1,9 @@
 import type { LanguageId } from '../languages.ts';
 import { align } from './align.ts';
 import { type Prepared, weightOf } from './align-lines.ts';
+import { prepareItems } from './align-prices.ts';
 import type { Reading } from './align-readings.ts';
+import { Refusal } from './context.ts';
 import type { EditItem } from './edit-items.ts';
 import { isMarkerLine, splitInlineMarker } from './markers.ts';
 import { commonIndent, indentOf, indentWidth, isBlank, reindent } from './text.ts';
@@ -127,6 +129,12 @@ export function atOriginalDepth(texts: readonly string[], original: Prepared): s
   return common.startsWith(shift) ? reindent(texts, shift, '') : [...texts];
 }
 
+/** Lines that are not blank which an edge of the file hides, at least, if it is neither shown nor marked. */
+export const HIDDEN_MIN = 4;
+
+/** Lines of the original times lines of the edit: what is walked through even where nothing is looked at. */
+const PRODUCT_MAX = 3_000_000;
+
 export interface LineMerge {
   /** All readings within the margin of the best, best first. */
   readonly readings: readonly Reading[];
@@ -140,14 +148,17 @@ export function mergeLines(
   items: readonly EditItem[],
   range: { readonly from: number; readonly to: number } = { from: 0, to: original.texts.length },
 ): LineMerge | null {
+  if (items.length * (range.to - range.from) > PRODUCT_MAX)
+    throw new Refusal('too_large', 'the edit and the original have too many lines together');
+  const edit = prepareItems(original, items, range.from, range.to);
   for (const bound of BOUNDS) {
-    const { readings } = align(original, items, { ...range, bound });
+    const { readings } = align(original, items, { ...range, bound, edit });
     const [best, second] = readings;
     const margin = best === undefined ? 0 : Math.min(MARGIN_MAX, Math.max(MARGIN, best.cost * RELATIVE_MARGIN));
     // A second one just past the bound would be missed.
     if (best === undefined || best.cost + margin > bound) continue;
     if (second === undefined || second.cost - best.cost >= margin) return { readings: [best], crowded: false };
-    const wider = align(original, items, { ...range, bound: best.cost + margin, kept: CLOSE_READINGS });
+    const wider = align(original, items, { ...range, edit, bound: best.cost + margin, kept: CLOSE_READINGS });
     const close = wider.readings.filter((reading) => reading.cost < best.cost + margin);
     return { readings: close, crowded: close.length === CLOSE_READINGS };
   }

@@ -1,4 +1,5 @@
 import { weightOf } from './align-lines.ts';
+import { Refusal } from './context.ts';
 import { indentOf, isBlank, type OutLine } from './text.ts';
 
 /** Where a run of lines stands, and how much deeper the original's lines are there. */
@@ -16,24 +17,62 @@ export interface Shift {
 
 const NO_SHIFT: Shift = { from: '', to: '' };
 
+/** Equal lines that one search may come upon: a file of one line over and over has their square. */
+const EQUAL_MAX = 1_000_000;
+
+function countedUp(compared: number, by: number): number {
+  if (compared + by > EQUAL_MAX) throw new Refusal('too_large', 'the same lines stand in too many places');
+  return compared + by;
+}
+
 /** Every place where the lines stand as they are, but for spaces at their ends. */
 export function exactPlaces(texts: readonly string[], wanted: readonly string[]): Place[] {
   const found: Place[] = [];
   if (wanted.length === 0) return found;
   const trimmed = wanted.map((text) => text.trimEnd());
+  let compared = 0;
   for (let line = 0; line + wanted.length <= texts.length; line += 1) {
-    if (trimmed.every((text, at) => (texts[line + at] ?? '').trimEnd() === text)) found.push({ line, shift: NO_SHIFT });
+    let at = 0;
+    while (at < trimmed.length && (texts[line + at] ?? '').trimEnd() === trimmed[at]) at += 1;
+    if (at === trimmed.length) found.push({ line, shift: NO_SHIFT });
+    compared = countedUp(compared, at);
   }
   return found;
 }
+
+/**
+ * A place where all of the lines but one stand as they are, depth aside: the file may have moved on there. Null if there is
+ * none apart from `taken`, or if so few lines are no evidence.
+ */
+export function nearPlace(texts: readonly string[], wanted: readonly string[], taken: number): number | null {
+  const trimmed = wanted.map((text) => text.trim());
+  if (trimmed.filter((text) => weightOf(text) === 'plain').length < NEAR_LINES_MIN) return null;
+  let compared = 0;
+  for (let line = 0; line + trimmed.length <= texts.length; line += 1) {
+    if (Math.abs(line - taken) < trimmed.length) continue;
+    let other = 0;
+    let at = 0;
+    for (; at < trimmed.length && other < 2; at += 1) if ((texts[line + at] ?? '').trim() !== trimmed[at]) other += 1;
+    compared = countedUp(compared, at - other);
+    if (other < 2) return line;
+  }
+  return null;
+}
+
+/** Telling lines of a block of which all but one can tell a place. */
+const NEAR_LINES_MIN = 3;
 
 /** Every place where they stand at another depth, all by the same. */
 export function shiftedPlaces(texts: readonly string[], wanted: readonly string[]): Place[] {
   const found: Place[] = [];
   if (wanted.every(isBlank)) return found;
   const trimmed = wanted.map((text) => text.trim());
+  let compared = 0;
   for (let line = 0; line + wanted.length <= texts.length; line += 1) {
-    if (!trimmed.every((text, at) => (texts[line + at] ?? '').trim() === text)) continue;
+    let at = 0;
+    while (at < trimmed.length && (texts[line + at] ?? '').trim() === trimmed[at]) at += 1;
+    compared = countedUp(compared, at);
+    if (at < trimmed.length) continue;
     const shift = commonShift(texts.slice(line, line + wanted.length), wanted);
     if (shift !== null) found.push({ line, shift });
   }

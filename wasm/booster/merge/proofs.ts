@@ -25,11 +25,26 @@ export function compareDeclarations(before: readonly Declaration[], after: reado
     stillGained.splice(at, 1);
     return false;
   });
+  // `const { a, b } = …` that now takes more, or less, of the same.
+  const isPattern = ({ key }: Declaration): boolean => /^variable:[{[]/.test(key);
+  const gone = stillLost.filter((declaration) => {
+    if (!isPattern(declaration)) return true;
+    const names = new Set(wordsOf(declaration));
+    const at = stillGained.findIndex(
+      (other) =>
+        isPattern(other) && other.parent < 0 === declaration.parent < 0 && wordsOf(other).some((word) => names.has(word)),
+    );
+    if (at < 0) return true;
+    stillGained.splice(at, 1);
+    return false;
+  });
   const duplicated = [...countsAfter]
     .filter(([path, count]) => count > 1 && count > (countsBefore.get(path) ?? 0))
     .map(([path]) => path);
-  return { lost: stillLost, gained: stillGained, duplicated };
+  return { lost: gone, gained: stillGained, duplicated };
 }
+
+const wordsOf = ({ name }: Declaration): string[] => name.match(/[\p{L}\p{N}_$]+/gu) ?? [];
 
 /** The path without what tells overloads and accessors apart. */
 const plainPath = ({ path }: Declaration): string => path.replaceAll(/[!@(][^/]*/g, '');

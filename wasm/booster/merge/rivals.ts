@@ -31,7 +31,8 @@ export function rivalsOf(original: Prepared, items: readonly EditItem[], reading
   for (const view of [ahead, mirrored(ahead)]) {
     for (const { out, isBetter } of new Edges(original, view).rivals()) {
       const rival = view.isMirrored ? flip(out, view.count) : out;
-      if (found.length < RIVALS_MAX && (isBetter || keptOf(original, rival) >= kept)) found.push(rival);
+      if (found.length >= RIVALS_MAX) return found;
+      if (isBetter || keptOf(original, rival) >= kept || takesMoved(original, reading.out, rival)) found.push(rival);
     }
   }
   return found;
@@ -40,6 +41,17 @@ export function rivalsOf(original: Prepared, items: readonly EditItem[], reading
 /** Lines of the original that are not blank and stay. */
 const keptOf = ({ weights }: Prepared, out: readonly OutLine[]): number =>
   out.filter((line) => typeof line === 'number' && weights[line] !== 'blank').length;
+
+/** Whether a telling line that a rival takes away is shown as new by the reading: then it may have moved there. */
+function takesMoved({ texts }: Prepared, reading: readonly OutLine[], rival: readonly OutLine[]): boolean {
+  const stays = new Set(rival);
+  const fresh = new Set(reading.flatMap((line) => (typeof line === 'string' ? [line.trim()] : [])));
+  return reading.some((line) => {
+    if (typeof line !== 'number' || stays.has(line)) return false;
+    const text = texts[line]?.trim() ?? '';
+    return weightOf(text) === 'plain' && fresh.has(text);
+  });
+}
 
 interface Rival {
   readonly out: OutLine[];

@@ -1,7 +1,7 @@
 import { weightOf } from './align-lines.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
-import { exactPlaces, isDone, keepingEqual, type Place, shifted, shiftedPlaces } from './places.ts';
+import { exactPlaces, isDone, keepingEqual, type Place, shifted, shiftedPlaces, nearPlace } from './places.ts';
 import { DIVIDER_LINE, REPLACE_LINE, SEARCH_LINE } from './style.ts';
 import { isBlank, type OutLine, splitLines } from './text.ts';
 import type { Candidate } from './types.ts';
@@ -117,6 +117,12 @@ function locate(texts: readonly string[], block: Block): Located | null {
       if (places.length > 1 && done.length !== places.length) {
         throw new Refusal('ambiguous', `the SEARCH text stands in ${places.length} places`, candidates(texts, places));
       }
+      // Read loosely it stands here; read as it is, it may stand in another place that has moved on by a line.
+      const near = search === block.search && isUnshifted(place) ? null : nearPlace(texts, block.search, place.line);
+      if (near !== null) {
+        const others = [place, { ...place, line: near }];
+        throw new Refusal('ambiguous', 'the SEARCH text stands here loosely, and nearly elsewhere', candidates(texts, others));
+      }
       if (done.length > 0) return { from: place.line, to: place.line, fresh: [] };
       const fresh = shifted(replace, place.shift);
       if (fresh === null) continue;
@@ -126,6 +132,8 @@ function locate(texts: readonly string[], block: Block): Located | null {
   }
   return withinLine(texts, block) ?? alreadyThere(texts, block);
 }
+
+const isUnshifted = ({ shift }: Place): boolean => shift.from === '' && shift.to === '';
 
 /** Part of one line: the text must stand once in the whole file. */
 function withinLine(texts: readonly string[], { search, replace }: Block): Located | null {

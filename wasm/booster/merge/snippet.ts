@@ -4,7 +4,7 @@ import { similarity, tokensOf, weightOf } from './align-lines.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { MEMBER_SHELLS } from './edit-tree.ts';
-import { atOriginalDepth, itemsOf, mergeLines, withEdges } from './lazy.ts';
+import { atOriginalDepth, HIDDEN_MIN, itemsOf, mergeLines, withEdges } from './lazy.ts';
 import { stopsShort } from './full.ts';
 import { type Outcome, onlyOne } from './outcome.ts';
 import { keepingEqual } from './places.ts';
@@ -33,7 +33,7 @@ export function applySnippet(context: Context, edit: readonly string[]): Outcome
 }
 
 /** Replaces definitions by those of the same name; null if the snippet is something else than definitions. */
-function byDefinitions(context: Context, texts: readonly string[]): Outcome['proved'] | null {
+export function byDefinitions(context: Context, texts: readonly string[]): Outcome['proved'] | null {
   const definitions = parseDefinitions(context, texts);
   if (definitions === null) return null;
   const targets = definitions.map((definition) => targetsOf(context, texts, definition));
@@ -184,7 +184,7 @@ const SHARE_OF_OTHERS_MAX = 0.15;
 const plainKey = (key: string): string => key.replace(/[!@(].*$/, '');
 
 /** Functions in functions have no name outside. */
-function isLocal(context: Context, declaration: Declaration): boolean {
+export function isLocal(context: Context, declaration: Declaration): boolean {
   for (let at = declaration.parent; at >= 0; at = context.declarations[at]?.parent ?? -1) {
     if (/^(?:function|method):/.test(context.declarations[at]?.key ?? '')) return true;
   }
@@ -296,9 +296,17 @@ function guardWrapping(context: Context, target: Declaration, definition: Defini
 function byLines(context: Context, edit: readonly string[]): Outcome {
   const texts = atOriginalDepth(edit, context.prepared);
   const items = itemsOf(texts, context.language, () => true);
-  const merge = mergeLines(context.prepared, withEdges(items, context.prepared));
+  const edged = withEdges(items, context.prepared);
+  const merge = mergeLines(context.prepared, edged);
   if (merge === null) throw new Refusal('not_found', 'the edit has no place in the original');
   if (merge.crowded) throw new Refusal('ambiguous', 'the edit fits the original in many places');
+  // Nobody leaves out two lines without saying so: they may be the ones to go.
+  const isFew = (hidden: number): boolean => hidden > 0 && hidden < HIDDEN_MIN;
+  if (merge.readings.some(({ hiddenBefore, hiddenAfter }) => isFew(hiddenBefore) || isFew(hiddenAfter)))
+    throw new Refusal('ambiguous', 'the edit leaves out no more than a few lines of the file');
+  const first = edged.findIndex((item) => item.kind === 'line' && weightOf(item.text) === 'plain');
+  if (merge.readings.some(({ fresh, hiddenBefore }) => hiddenBefore > 0 && fresh.has(first)))
+    throw new Refusal('ambiguous', 'the edit begins with new lines, and nothing shows what stands before them');
   // What begins as the file does and stops before its end may be the whole file, without what follows.
   if (merge.readings.some(({ hiddenBefore, hiddenAfter }) => hiddenBefore === 0 && hiddenAfter > 0)) {
     throw new Refusal('ambiguous', 'the edit begins where the file begins, and does not say what becomes of its end');
