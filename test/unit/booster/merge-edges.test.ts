@@ -47,6 +47,30 @@ describe('a file or a part of it', () => {
   });
 });
 
+describe('a rewrite that was cut off', () => {
+  const original = text(
+    'import log',
+    '',
+    'def main(path):',
+    '    log.open(path)',
+    '',
+    "if __name__ == '__main__':",
+    "    main('here')",
+  );
+  const py = (edit: string): ReturnType<typeof apply> => apply(engine, { original, edit, language: 'python', style: 'full' });
+
+  test('B44: other lines in place of the last ones may be half of what was to come', () => {
+    const edit = original.replace("    main('here')\n", '    there = mea');
+    expect(py(edit)).toMatchObject({ ok: false, reason: 'ambiguous' });
+    expect(py(`${edit}sure()\n`)).toMatchObject({ ok: false, reason: 'ambiguous' });
+  });
+
+  test('B44: a new version of the last line is an end', () => {
+    const edit = original.replace("main('here')", "main('there')");
+    expect(py(edit)).toMatchObject({ ok: true, output: edit });
+  });
+});
+
 const MODULE = text(
   "import { read } from './read.js';",
   "import { write } from './write.js';",

@@ -1,4 +1,4 @@
-import { weightOf } from './align-lines.ts';
+import { similarity, tokensOf, weightOf } from './align-lines.ts';
 import { type Context, isFailure, Refusal } from './context.ts';
 import type { Outcome } from './outcome.ts';
 import { isBlank, type OutLine } from './text.ts';
@@ -80,6 +80,8 @@ export function applyFull(context: Context, texts: readonly string[]): Outcome {
   if (context.source.trim() !== '' && snapshot.count < 3) throw new Refusal('not_code', 'the edit holds no code');
   if (stopsShort(context.lines.texts, rewritten))
     throw new Refusal('proof_failed', 'the rewrite stops before the end of the original');
+  if (endsElsewhere(context.lines.texts, rewritten))
+    throw new Refusal('ambiguous', 'other lines come in place of the last ones: is that the end?');
   const proved = context.proveLines(diffLines(context, rewritten), 'rewrite');
   if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
   if (proved.removed.length > 1 && proved.removed.length > context.declarations.length * LOST_SHARE_MAX) {
@@ -101,6 +103,21 @@ export function stopsShort(before: readonly string[], after: readonly string[]):
   const rest = old.slice(at + 1).filter((text) => weightOf(text) === 'plain');
   return rest.length > 0 && !rest.some((text) => held.has(text));
 }
+
+/** Lines come in place of the last old ones that are fewer than those, or say something else: there may be more to come. */
+export function endsElsewhere(before: readonly string[], after: readonly string[]): boolean {
+  const telling = (texts: readonly string[]): string[] =>
+    texts.map((text) => text.trim()).filter((text) => weightOf(text) === 'plain');
+  const [old, fresh] = [telling(before), telling(after)];
+  const rest = old.slice(old.findLastIndex((text) => fresh.includes(text)) + 1);
+  const added = fresh.slice(fresh.findLastIndex((text) => old.includes(text)) + 1);
+  const [last, end] = [rest.at(-1), added.at(-1)];
+  if (last === undefined || end === undefined) return false;
+  return similarity(tokensOf(last), tokensOf(end)) < ENDS_ALIKE_MIN && !/^(?:return|raise|yield)\b/.test(end);
+}
+
+/** The new version of a last line has this share of the old one's tokens, or leaves the function by itself. */
+const ENDS_ALIKE_MIN = 0.4;
 
 /** Blank lines round an answer say nothing, unless the file begins or ends with some, too. */
 function withBlankEdges(texts: readonly string[], original: readonly string[]): readonly string[] {

@@ -1,11 +1,11 @@
 import type { LanguageId } from '../languages.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { similarity, tokensOf, weightOf } from './align-lines.ts';
+import { weightOf } from './align-lines.ts';
 import { type Context, isFailure, lineAt, Refusal } from './context.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { MEMBER_SHELLS } from './edit-tree.ts';
 import { atOriginalDepth, HIDDEN_MIN, itemsOf, mergeLines, withEdges } from './lazy.ts';
-import { stopsShort } from './full.ts';
+import { endsElsewhere, stopsShort } from './full.ts';
 import { type Outcome, onlyOne } from './outcome.ts';
 import { keepingEqual } from './places.ts';
 import { commonIndent, indentOf, isBlank, type OutLine, reindent } from './text.ts';
@@ -70,21 +70,6 @@ export function byDefinitions(context: Context, texts: readonly string[]): Outco
   if (isFailure(proved)) throw new Refusal(proved.reason, proved.detail);
   return proved;
 }
-
-/** Lines come in place of the last old ones that are fewer than those, or say something else: there may be more to come. */
-function endsElsewhere(before: readonly string[], after: readonly string[]): boolean {
-  const telling = (texts: readonly string[]): string[] =>
-    texts.map((text) => text.trim()).filter((text) => weightOf(text) === 'plain');
-  const [old, fresh] = [telling(before), telling(after)];
-  const rest = old.slice(old.findLastIndex((text) => fresh.includes(text)) + 1);
-  const added = fresh.slice(fresh.findLastIndex((text) => old.includes(text)) + 1);
-  const [last, end] = [rest.at(-1), added.at(-1)];
-  if (last === undefined || end === undefined) return false;
-  return similarity(tokensOf(last), tokensOf(end)) < ENDS_ALIKE_MIN && !/^(?:return|raise|yield)\b/.test(end);
-}
-
-/** The new version of a last line has this share of the old one's tokens, or leaves the function by itself. */
-const ENDS_ALIKE_MIN = 0.4;
 
 function parseDefinitions(context: Context, texts: readonly string[]): Definition[] | null {
   const whole = parseChunk(context, texts, 0);

@@ -29,9 +29,11 @@ export class Side {
     const children = snapshot.children(node);
     // Python's grammar puts the comments that a block begins with before it.
     const own = snapshot.type(node) === 'block' ? this.#commentsBefore(node) : [];
-    return [...own, ...children].flatMap((child, at, all) => {
+    const all = [...own, ...children];
+    const heads = this.#commentsOfBlocks(all);
+    return all.flatMap((child, at) => {
       if (TRANSPARENT.test(snapshot.type(child))) return this.kids(child);
-      if (this.isComment(child) && at >= own.length && this.#beginsBlock(all, at)) return [];
+      if (at >= own.length && heads.has(child)) return [];
       const text = snapshot.end(child) - snapshot.start(child) < 3 || isText(snapshot, child) ? snapshot.text(child).trim() : 'x';
       return SEPARATOR.test(text) ? [] : [child];
     });
@@ -45,9 +47,15 @@ export class Side {
     return siblings.slice(start, end);
   }
 
-  #beginsBlock(siblings: readonly number[], at: number): boolean {
-    const next = siblings.slice(at + 1).find((sibling) => !this.isComment(sibling));
-    return next !== undefined && this.snapshot.type(next) === 'block';
+  /** Comments that stand before a block, and so begin it. */
+  #commentsOfBlocks(siblings: readonly number[]): ReadonlySet<number> {
+    const heads = new Set<number>();
+    let isBlock = false;
+    for (const sibling of siblings.toReversed()) {
+      if (!this.isComment(sibling)) isBlock = this.snapshot.type(sibling) === 'block';
+      else if (isBlock) heads.add(sibling);
+    }
+    return heads;
   }
 
   /** The node whose kid a node is. */
