@@ -65,6 +65,27 @@ describe('a rewrite that was cut off', () => {
     expect(py(`${edit}sure()\n`)).toMatchObject({ ok: false, reason: 'ambiguous' });
   });
 
+  test('B44: definitions of which the last one is not closed', () => {
+    const members = text(
+      'class Queue {',
+      '  /** One. */',
+      '  one() {',
+      '    return this.get(1);',
+      '  }',
+      '',
+      '  /** Many. */',
+      '  many(count) {',
+      '    if (count > 0) {',
+      '      return this.get(count);',
+      '    }',
+      '    return this.get(0);',
+      '  }',
+      '}',
+    );
+    const edit = text('one() {', '  return this.take(1);', '}', '', 'many(count) {', '  if (count > 0) {');
+    expect(on(members, edit)).toMatchObject({ ok: false, reason: 'does_not_parse' });
+  });
+
   test('B44: a new version of the last line is an end', () => {
     const edit = original.replace("main('here')", "main('there')");
     expect(py(edit)).toMatchObject({ ok: true, output: edit });

@@ -85,11 +85,29 @@ function parseDefinitions(context: Context, texts: readonly string[]): Definitio
       chunk = parseChunk(context, texts.slice(start, end), start);
       if (end - start > CHUNK_MAX_LINES) break;
     }
-    if (chunk === null) return null;
+    if (chunk === null) {
+      if (found.length > 0 && isUnclosed(context, texts.slice(start)))
+        throw new Refusal('does_not_parse', 'the last definition of the edit has no end');
+      return null;
+    }
     found.push(...chunk);
     start = end;
   }
   return found;
+}
+
+/** Blocks within blocks that an answer which was cut off may leave open. */
+const UNCLOSED_MAX = 6;
+
+/** Whether closing brackets are all that a definition lacks. */
+function isUnclosed(context: Context, texts: readonly string[]): boolean {
+  if (texts.length > CHUNK_MAX_LINES) return false;
+  const closed = [...texts];
+  for (let blocks = 1; blocks <= UNCLOSED_MAX; blocks += 1) {
+    closed.push('}');
+    if (parseChunk(context, closed, 0) !== null) return true;
+  }
+  return false;
 }
 
 /** Lines after which a definition that does not parse yet is given up. */
