@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startLocalFleet, type LocalFleet } from '../../scripts/local/fleet.ts';
@@ -120,10 +120,13 @@ describe('a program as an agent', () => {
   });
 
   test('SIGINT finishes the task at hand and unregisters', async () => {
-    const worker = await agent(['--pool', 'devops'], ['sh', '-c', 'sleep 1; echo finished']);
+    const mayEnd = join(stateDir, 'may-end');
+    const worker = await agent(['--pool', 'devops'], ['sh', '-c', `until [ -e ${mayEnd} ]; do sleep 0.1; done; echo finished`]);
     const id = (await fleet('submit', 'devops', '--payload', 'x')).stdout.trim();
     await eventually(async () => expect((await task(id)).status).toBe('running'));
-    await end(worker, 'SIGINT');
+    const ended = end(worker, 'SIGINT');
+    writeFileSync(mayEnd, '');
+    await ended;
     expect(worker.exitCode).toBe(0);
     await expect(task(id)).resolves.toMatchObject({ status: 'succeeded', result: 'finished' });
     await expect(json('agents', '--pool', 'devops')).resolves.toEqual([]);
