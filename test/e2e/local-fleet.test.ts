@@ -34,7 +34,10 @@ beforeEach(() => {
   running = [];
 });
 afterEach(async () => {
-  for (const { node, workerd } of running) for (const pid of [node, workerd]) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  // The runtime may be another one by now, and the watchdog finds it by what is removed here.
+  const pids = running.flatMap(({ node, workerd }) => [node, workerd]);
+  if (existsSync(stateFile('workerd.pid'))) pids.push(workerdPid());
+  for (const pid of pids) if (pid > 0 && isAlive(pid)) process.kill(pid, 'SIGKILL');
   await pause(50);
   rmSync(home, { recursive: true, force: true });
 });

@@ -5,7 +5,8 @@ import { readerOf } from '../../../durable-objects/memory/core/step.ts';
 import type { MemoryCommand } from '../../../shared/memory-rpc.ts';
 import type { Caller } from '../../../shared/rpc.ts';
 import { MEMORY_LEVELS, type MemoryLevel } from '../../../shared/schemas/memory.ts';
-import { agent, type Harness, kindOf, memory, person, REGION, sha256Of, SWARM, taskId } from '../../lib/memory-harness.ts';
+import { CALLERS, CHANGES, OWNER, READS } from '../../lib/memory-callers.ts';
+import { type Harness, kindOf, memory, person, REGION, sha256Of, SWARM, taskId } from '../../lib/memory-harness.ts';
 
 /*
  * What can be reached beside entries: artifacts at every level, and what is the swarm's as such. And for all of it, entries
@@ -13,33 +14,8 @@ import { agent, type Harness, kindOf, memory, person, REGION, sha256Of, SWARM, t
  * The oracle is written from the contract, not from the code.
  */
 
-const OWNER = agent('coder', 1);
 const ROOT = person('admin', 'root');
-const CALLERS: Readonly<Record<string, Caller>> = {
-  owner: OWNER,
-  teammate: agent('coder', 2),
-  member: agent('tester', 3),
-  outsider: agent('coder', 4, ['another']),
-  stranger: agent('tester', 5, []),
-  viewer: person('viewer'),
-  operator: person('operator'),
-  admin: person('admin'),
-};
 const INSIDE = ['owner', 'teammate', 'member', 'operator', 'admin'];
-const READS: Readonly<Record<string, readonly MemoryLevel[]>> = {
-  owner: ['private', 'team', 'swarm', 'public', 'system'],
-  teammate: ['team', 'swarm', 'public', 'system'],
-  member: ['swarm', 'public', 'system'],
-  outsider: ['public'],
-  stranger: ['public'],
-  viewer: ['public'],
-  operator: ['team', 'swarm', 'public', 'system'],
-  admin: ['team', 'swarm', 'public', 'system'],
-};
-const CHANGES: Readonly<Record<string, readonly MemoryLevel[]>> = {
-  owner: ['private', 'team', 'swarm', 'public'],
-  admin: ['team', 'swarm', 'public', 'system'],
-};
 interface Case {
   readonly who: string;
   readonly level: MemoryLevel;

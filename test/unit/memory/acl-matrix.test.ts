@@ -6,24 +6,14 @@ import { narrowing } from '../../../durable-objects/memory/core/let-out.ts';
 import { readerOf } from '../../../durable-objects/memory/core/step.ts';
 import { EntryCache, type CachedEntry } from '../../../workers/region/memory/entry-cache.ts';
 import type { SharedCache } from '../../../workers/region/memory/shared-cache.ts';
-import { agent, type Harness, kindOf, memory, person, REGION, SWARM } from '../../lib/memory-harness.ts';
+import { CALLERS, CHANGES, OWNER, READS } from '../../lib/memory-callers.ts';
+import { type Harness, kindOf, memory, person, REGION, SWARM } from '../../lib/memory-harness.ts';
 
 /*
  * Every level × every kind of caller × every list, on every road. What is right is said by the oracle below, which knows
  * nothing of SQL and is written from the contract, not from the code.
  */
 
-const OWNER = agent('coder', 1);
-const CALLERS: Readonly<Record<string, Caller>> = {
-  owner: OWNER,
-  teammate: agent('coder', 2),
-  member: agent('tester', 3),
-  outsider: agent('coder', 4, ['another']),
-  stranger: agent('tester', 5, []),
-  viewer: person('viewer'),
-  operator: person('operator'),
-  admin: person('admin'),
-};
 type Who = keyof typeof CALLERS;
 /** Whom the lists name, beside nobody. */
 const LISTED = ['nobody', 'caller', 'team', 'swarm'] as const;
@@ -38,21 +28,6 @@ const CASES: readonly Case[] = MEMORY_LEVELS.flatMap((level) =>
   Object.keys(CALLERS).flatMap((who) => LISTED.map((listed) => ({ level, who, listed }))),
 );
 
-/** The contract in words: which levels each kind of caller reads by level alone. */
-const READS: Readonly<Record<string, readonly MemoryLevel[]>> = {
-  owner: ['private', 'team', 'swarm', 'public', 'system'],
-  teammate: ['team', 'swarm', 'public', 'system'],
-  member: ['swarm', 'public', 'system'],
-  outsider: ['public'],
-  stranger: ['public'],
-  viewer: ['public'],
-  operator: ['team', 'swarm', 'public', 'system'],
-  admin: ['team', 'swarm', 'public', 'system'],
-};
-const CHANGES: Readonly<Record<string, readonly MemoryLevel[]>> = {
-  owner: ['private', 'team', 'swarm', 'public'],
-  admin: ['team', 'swarm', 'public', 'system'],
-};
 const isListed = ({ who, listed }: Case): boolean => {
   if (listed === 'caller') return true;
   if (listed === 'team') return who === 'owner' || who === 'teammate';
