@@ -42,4 +42,8 @@ export const POOL_MIGRATIONS: readonly Migration[] = [
       'ALTER TABLE audit_rows RENAME TO audit',
     ],
   },
+  {
+    name: '0005-journal',
+    sql: ['CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL)'],
+  },
 ];

@@ -444,6 +444,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
     const alarm = this.ctx.storage.deleteAlarm();
     const deleted = this.ctx.storage.deleteAll();
     migrate(this.ctx.storage, POOL_MIGRATIONS);
+    this.#storage.forget();
     this.#engine = null;
     this.#armedAtMs = null;
     this.#commit = this.#newCommit();

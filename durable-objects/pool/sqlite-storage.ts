@@ -11,7 +11,7 @@ import {
   type RevocationRecord,
   type TaskRecord,
 } from './core/records.ts';
-import { PendingRows } from './pending-rows.ts';
+import { blobKey, Journal } from './journal.ts';
 import type { AuditRow, PoolStorage, Pruned, ShardMeta, Snapshot, StoredAnswer } from './storage.ts';
 
 type Row = Record<string, string | number | null>;
@@ -21,18 +21,8 @@ type KeptAudit = Omit<AuditRow, 'entries'> & { readonly entries: AuditRow['entri
 
 /** Changes that one audit row tells of; a row stays far below the platform's 2 MB. */
 const AUDIT_ENTRIES_MAX = 1_000;
-
-/** How rows that waited go into their tables: the parameter is a JSON array of them. */
-const WRITE = {
-  leases: `INSERT OR REPLACE INTO leases (id, ended_at_ms, data)
-    SELECT value->>'$.id', value->>'$.endedAtMs', value FROM json_each(?)`,
-  tasks: `INSERT OR REPLACE INTO tasks (id, status, expires_at_ms, data)
-    SELECT value->>'$.id', value->>'$.status', value->>'$.completedAtMs' + value->>'$.resultTtlMs', value FROM json_each(?)`,
-  answers: `INSERT OR REPLACE INTO idempotency (key, body_hash, state, answer, at_ms)
-    SELECT value->>'$.key', value->>'$.bodyHash', value->>'$.state', value->'$.answer', value->>'$.atMs' FROM json_each(?)`,
-  audit: `INSERT INTO audit (at_ms, actor, action, request_id, entries)
-    SELECT value->>'$.atMs', value->>'$.actor', value->>'$.action', value->>'$.requestId', value->'$.entries' FROM json_each(?)`,
-} as const;
+/** A larger blob goes into its table at once: escaped, within other JSON, it might be over the platform's 2 MB. */
+const JOURNALED_BLOB_CHARS_MAX = 32_768;
 
 /** By their status, which has an index for lists anyway; the order is what the shard is rebuilt in. */
 const LIVE_TASKS = `SELECT data FROM tasks WHERE status IN (${TASK_STATUSES.filter((status) => !ENDED.has(status))
@@ -42,21 +32,21 @@ const LIVE_TASKS = `SELECT data FROM tasks WHERE status IN (${TASK_STATUSES.filt
 /**
  * The rows of a shard in the object's own SQLite. Records are JSON beside the few columns that are searched by.
  *
- * What a group of steps writes one by one is kept back, read from there meanwhile, and written in a few statements by
- * `flush`, which belongs at the end of each transaction that wrote.
+ * Rows that change with every commit go through a journal, and are read from there until they are in their tables. `flush`
+ * belongs at the end of each transaction that wrote.
  */
 export class SqlitePoolStorage implements PoolStorage {
   readonly #sql: SqlDatabase;
-  #meta: ShardMeta | null = null;
+  readonly #journal: Journal;
   #audit: KeptAudit[] = [];
-  readonly #leases = new PendingRows();
-  readonly #tasks = new PendingRows();
-  readonly #answers = new PendingRows();
+  /** Of the latest audit row; null until it is looked up. */
+  #auditSeq: number | null = null;
   /** Rows above the number kept that a row of prunings has still to remove; null between two of them. */
   #excess: Excess | null = null;
 
   constructor(sql: SqlDatabase) {
     this.#sql = sql;
+    this.#journal = new Journal(sql);
   }
 
   #all<T extends Row>(query: string, ...params: (string | number | null)[]): T[] {
@@ -65,6 +55,8 @@ export class SqlitePoolStorage implements PoolStorage {
 
   load(): Snapshot | null {
     this.flush();
+    this.#journal.replay();
+    this.#journal.fold();
     const meta = this.#all<{ data: string }>('SELECT data FROM meta WHERE id = 1')[0];
     if (meta === undefined) return null;
     const ended: Snapshot['ended'] = {};
@@ -95,6 +87,7 @@ export class SqlitePoolStorage implements PoolStorage {
 
   write(changes: Changes, meta: ShardMeta): void {
     const sql = this.#sql;
+    const journal = this.#journal;
     for (const agent of changes.newAgents.values()) {
       sql.exec(
         'INSERT INTO agents (id, spec, created_at_ms, state) VALUES (?, ?, ?, ?)',
@@ -105,17 +98,23 @@ export class SqlitePoolStorage implements PoolStorage {
       );
     }
     for (const [id, agent] of changes.agents)
-      if (!changes.newAgents.has(id)) sql.exec('UPDATE agents SET state = ? WHERE id = ?', stateOf(agent), id);
+      if (!changes.newAgents.has(id)) journal.set('agents', id, `{"id":${JSON.stringify(id)},"state":${stateOf(agent)}}`);
     for (const id of changes.removedAgents) sql.exec('DELETE FROM agents WHERE id = ?', id);
-    for (const lease of changes.leases.values()) this.#leases.set(lease.id, JSON.stringify(lease));
-    for (const task of changes.tasks.values()) this.#tasks.set(task.id, JSON.stringify(task));
+    for (const lease of changes.leases.values()) journal.set('leases', lease.id, JSON.stringify(lease));
+    for (const task of changes.tasks.values()) journal.set('tasks', task.id, JSON.stringify(task));
     for (const revocation of changes.revocations.values()) this.#writeRevocation(revocation);
-    for (const blob of changes.blobs) {
-      if (blob.json === null) sql.exec('DELETE FROM task_blobs WHERE task_id = ? AND kind = ?', blob.taskId, blob.kind);
-      else
-        sql.exec('INSERT OR REPLACE INTO task_blobs (task_id, kind, data) VALUES (?, ?, ?)', blob.taskId, blob.kind, blob.json);
+    for (const blob of changes.blobs) this.#writeBlob(blob);
+    journal.set('meta', '', JSON.stringify(meta));
+  }
+
+  #writeBlob({ taskId, kind, json }: Changes['blobs'][number]): void {
+    if (json === null || json.length <= JOURNALED_BLOB_CHARS_MAX) {
+      this.#journal.set('blobs', blobKey(taskId, kind), JSON.stringify({ id: taskId, kind, data: json }));
+      return;
     }
-    this.#meta = meta;
+    // What the journal has of it is older, and must not be written over it later.
+    this.#journal.fold();
+    this.#sql.exec('INSERT OR REPLACE INTO task_blobs (task_id, kind, data) VALUES (?, ?, ?)', taskId, kind, json);
   }
 
   /** Rare, so each one makes room for itself. */
@@ -132,29 +131,45 @@ export class SqlitePoolStorage implements PoolStorage {
     );
   }
 
-  /** Writes what was kept back. */
+  /** Makes what was written durable with the transaction. */
   flush(): void {
-    if (this.#meta !== null) {
-      this.#sql.exec('INSERT OR REPLACE INTO meta (id, data) VALUES (1, ?)', JSON.stringify(this.#meta));
-      this.#meta = null;
-    }
-    for (const rows of this.#leases.drain()) this.#sql.exec(WRITE.leases, rows);
-    for (const rows of this.#tasks.drain()) this.#sql.exec(WRITE.tasks, rows);
-    for (const rows of this.#answers.drain()) this.#sql.exec(WRITE.answers, rows);
-    if (this.#audit.length === 0) return;
-    const told = new PendingRows();
-    for (const [i, row] of this.#audit.entries()) told.set(String(i), JSON.stringify(row));
+    this.#tellAudit();
+    this.#journal.flush();
+  }
+
+  /** As `flush`, and everything is in its table. */
+  fold(): void {
+    this.#tellAudit();
+    this.#journal.fold();
+  }
+
+  /** The tables are gone, and with them what was to go into them. */
+  forget(): void {
+    this.#journal.forget();
     this.#audit = [];
-    for (const rows of told.drain()) this.#sql.exec(WRITE.audit, rows);
+    this.#auditSeq = null;
+    this.#excess = null;
+  }
+
+  #tellAudit(): void {
+    if (this.#audit.length === 0) return;
+    this.#auditSeq ??= this.#all<{ seq: number | null }>('SELECT max(seq) AS seq FROM audit')[0]?.seq ?? 0;
+    for (const row of this.#audit) {
+      this.#auditSeq += 1;
+      this.#journal.set('audit', String(this.#auditSeq), JSON.stringify({ seq: this.#auditSeq, ...row }));
+    }
+    this.#audit = [];
   }
 
   lease(id: string): LeaseRecord | null {
-    const text = this.#leases.get(id) ?? this.#all<{ data: string }>('SELECT data FROM leases WHERE id = ?', id)[0]?.data;
+    const text =
+      this.#journal.get('leases', id) ?? this.#all<{ data: string }>('SELECT data FROM leases WHERE id = ?', id)[0]?.data;
     return text === undefined ? null : (JSON.parse(text) as LeaseRecord);
   }
 
   task(id: string): TaskRecord | null {
-    const text = this.#tasks.get(id) ?? this.#all<{ data: string }>('SELECT data FROM tasks WHERE id = ?', id)[0]?.data;
+    const text =
+      this.#journal.get('tasks', id) ?? this.#all<{ data: string }>('SELECT data FROM tasks WHERE id = ?', id)[0]?.data;
     return text === undefined ? null : (JSON.parse(text) as TaskRecord);
   }
 
@@ -164,13 +179,15 @@ export class SqlitePoolStorage implements PoolStorage {
   }
 
   blob(taskId: string, kind: BlobKind): JsonText | null {
+    const waits = this.#journal.get('blobs', blobKey(taskId, kind));
+    if (waits !== undefined) return (JSON.parse(waits) as { readonly data: JsonText | null }).data;
     return (
       this.#all<{ data: string }>('SELECT data FROM task_blobs WHERE task_id = ? AND kind = ?', taskId, kind)[0]?.data ?? null
     );
   }
 
   tasks(status: TaskStatus | null, after: string | null, limit: number): readonly TaskRecord[] {
-    this.flush();
+    this.fold();
     const rows =
       status === null
         ? this.#all<{ data: string }>('SELECT data FROM tasks WHERE id > ? ORDER BY id LIMIT ?', after ?? '', limit)
@@ -186,7 +203,7 @@ export class SqlitePoolStorage implements PoolStorage {
   answers(keys: readonly string[]): ReadonlyMap<string, StoredAnswer> {
     const found = new Map<string, StoredAnswer>();
     const asked = keys.filter((key) => {
-      const waits = this.#answers.get(key);
+      const waits = this.#journal.get('answers', key);
       if (waits === undefined) return true;
       const { bodyHash, state, atMs, answer } = JSON.parse(waits) as Omit<StoredAnswer, 'answer'> & { readonly answer: unknown };
       found.set(key, { bodyHash, state, atMs, answer: JSON.stringify(answer) });
@@ -204,11 +221,11 @@ export class SqlitePoolStorage implements PoolStorage {
 
   putAnswer(key: string, { bodyHash, state, answer, atMs }: StoredAnswer): void {
     // The answer is JSON text already, so it goes in as it is and not as a string of it.
-    this.#answers.set(key, `${JSON.stringify({ key, bodyHash, state, atMs }).slice(0, -1)},"answer":${answer}}`);
+    this.#journal.set('answers', key, `${JSON.stringify({ key, bodyHash, state, atMs }).slice(0, -1)},"answer":${answer}}`);
   }
 
   forgetAnswers(keys: readonly string[]): void {
-    this.flush();
+    this.fold();
     this.#sql.exec(
       "DELETE FROM idempotency WHERE state = 'passed' AND key IN (SELECT value FROM json_each(?))",
       JSON.stringify(keys),
@@ -233,7 +250,7 @@ export class SqlitePoolStorage implements PoolStorage {
    * removing some thousand of them.
    */
   prune(nowMs: number, step: number): Pruned {
-    this.flush();
+    this.fold();
     this.#excess ??= {
       tasks: this.#count('tasks', 'expires_at_ms') - LIMITS.endedTasksPerShard,
       leases: this.#count('leases', 'ended_at_ms') - LIMITS.endedAllocationsPerShard,

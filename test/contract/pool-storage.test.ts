@@ -11,6 +11,7 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { JsonText } from '../../shared/schemas/common.ts';
 import { TASK_STATUSES } from '../../shared/schemas/tasks.ts';
 import { agentSpec, FLEET, HOME, PoolHarness, START_MS } from '../lib/pool-harness.ts';
+import { reopened } from '../lib/reopened-storage.ts';
 import { NodeStorage } from '../lib/sql-storage.ts';
 
 const meta: ShardMeta = {
@@ -137,6 +138,11 @@ const makers: Record<string, () => PoolStorage> = {
     const storage = new NodeStorage();
     migrate(storage, POOL_MIGRATIONS);
     return new SqlitePoolStorage(storage.sql);
+  },
+  'node:sqlite, opened again after every write': () => {
+    const storage = new NodeStorage();
+    migrate(storage, POOL_MIGRATIONS);
+    return reopened(storage.sql, 1, false);
   },
 };
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { migrate } from '../../durable-objects/lib/migrate.ts';
 import { POOL_MIGRATIONS } from '../../durable-objects/pool/migrations.ts';
 import { SqlitePoolStorage } from '../../durable-objects/pool/sqlite-storage.ts';
+import { reopened } from '../lib/reopened-storage.ts';
 import { NodeStorage } from '../lib/sql-storage.ts';
 import { MUTANTS } from './lib/mutants.ts';
 import { simulate } from './lib/simulate.ts';
@@ -82,6 +83,12 @@ function runMany(): void {
     const storage = new NodeStorage();
     migrate(storage, POOL_MIGRATIONS);
     expect(simulate(n, { mirror: new SqlitePoolStorage(storage.sql) }).failure).toBeNull();
+  });
+
+  it.each([21, 22, 23, 24, 25, 26])('P181: SQLite that loses its memory again and again holds the same, seed %i', (n) => {
+    const storage = new NodeStorage();
+    migrate(storage, POOL_MIGRATIONS);
+    expect(simulate(n, { mirror: reopened(storage.sql, 1 + (n % 6)) }).failure).toBeNull();
   });
 
   it.each(Object.entries(MUTANTS))('P112: is found: %s', (_, mutant) => {

@@ -8,6 +8,8 @@ import type { TaskStatus } from '../../../shared/schemas/tasks.ts';
 
 import { must } from './must.ts';
 
+const BLOB_KINDS: readonly BlobKind[] = ['payload', 'result', 'progress', 'checkpoint'];
+
 /** The machine died at this point: the transaction is rolled back, memory is gone. */
 export class InjectedCrash extends Error {
   override readonly name = 'InjectedCrash';
@@ -53,20 +55,28 @@ const emptyLog = (): WriteLog => ({
   audits: 0,
 });
 
+export interface Mirror extends PoolStorage {
+  /** The end of a transaction. */
+  flush(): void;
+}
+
+const blobsOf = (storage: PoolStorage, { tasks }: MemoryRows): readonly (JsonText | null)[] =>
+  [...tasks.keys()].flatMap((id) => BLOB_KINDS.map((kind) => storage.blob(id, kind)));
+
 /**
  * A memory storage with transactions that can be cut off at any write. A `mirror` gets every committed write, too: two
  * storages that are told the same must hold the same.
  */
 export class SimStorage implements PoolStorage {
   readonly #inner = new MemoryPoolStorage();
-  readonly #mirror: PoolStorage | null;
-  #mirrored: ((mirror: PoolStorage) => void)[] = [];
+  readonly #mirror: Mirror | null;
+  #mirrored: ((mirror: Mirror) => void)[] = [];
   #log = emptyLog();
   #writes = 0;
   #crash: CrashPoint | null = null;
   #before: MemoryRows | null = null;
 
-  constructor(mirror: PoolStorage | null) {
+  constructor(mirror: Mirror | null) {
     this.#mirror = mirror;
   }
 
@@ -85,7 +95,10 @@ export class SimStorage implements PoolStorage {
   commit(): WriteLog {
     this.#crash = null;
     this.#before = null;
-    if (this.#mirror !== null) for (const write of this.#mirrored) write(this.#mirror);
+    if (this.#mirror !== null) {
+      for (const write of this.#mirrored) write(this.#mirror);
+      this.#mirror.flush();
+    }
     this.#mirrored = [];
     return this.#log;
   }
@@ -119,6 +132,7 @@ export class SimStorage implements PoolStorage {
         [...this.rows.answers.keys()].map((k) => this.answers([k]).get(k)),
         [...this.rows.answers.keys()].map((k) => mirror.answers([k]).get(k)),
       ],
+      ['blobs', blobsOf(this, this.rows), blobsOf(mirror, this.rows)],
     ] as const;
     for (const [what, ours, theirs] of pairs)
       must(isDeepStrictEqual(ours, theirs), `the mirror holds other ${what}:\n  ${inspect(ours)}\n  ${inspect(theirs)}`);

@@ -1,4 +1,4 @@
-import type { PoolStorage } from '../../../durable-objects/pool/storage.ts';
+import type { Mirror } from './sim-storage.ts';
 import { Violation } from './must.ts';
 import type { Mutant } from './mutants.ts';
 import { FIRST_WEIGHTS, OPERATIONS, WEIGHTS } from './operations.ts';
@@ -19,7 +19,7 @@ export function simulate(
   seed: number,
   options: {
     readonly mutant?: Mutant;
-    readonly mirror?: PoolStorage;
+    readonly mirror?: Mirror;
     readonly trace?: (line: string) => void;
     /** Without what came into the simulation later: a seed then means what it did when it found something. */
     readonly asFound?: boolean;

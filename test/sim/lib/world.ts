@@ -12,7 +12,7 @@ import { must, Violation } from './must.ts';
 import { checkMemory } from './memory-check.ts';
 import { checkOrder, waitingOf } from './order-check.ts';
 import type { Mutant } from './mutants.ts';
-import { InjectedCrash, SimStorage, type CrashPoint } from './sim-storage.ts';
+import { InjectedCrash, SimStorage, type CrashPoint, type Mirror } from './sim-storage.ts';
 
 /** What an agent's process believes. It may be wrong: nobody tells a process that it was given up. */
 export interface SimAgent {
@@ -37,7 +37,7 @@ export const NO_FAULTS: Faults = { crashInside: 0, crashAfter: 0, lostFrame: 0 }
 export interface WorldOptions {
   readonly mutant: Mutant | null;
   readonly trace: ((line: string) => void) | null;
-  readonly mirror: PoolStorage | null;
+  readonly mirror: Mirror | null;
   /** Whether some callers have a lease quota. */
   readonly hasQuotas: boolean;
 }
