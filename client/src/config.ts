@@ -27,7 +27,7 @@ export interface FleetManagerOptions {
   readonly timeoutMs?: number | undefined;
   /** Repeats after a failed try, 2 by default. */
   readonly retries?: number | undefined;
-  /** Another `fetch`, for tests and proxies. */
+  /** Another `fetch`, for tests and proxies. Absent: on Node its own HTTP, over connections of this manager; elsewhere `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Told of what is not an error but should be known; `console.warn` by default. */
   readonly onWarning?: ((message: string) => void) | undefined;

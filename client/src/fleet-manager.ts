@@ -13,6 +13,7 @@ import { FencingTokens } from './fencing-tokens.ts';
 import { type CallOptions, HttpClient } from './http.ts';
 import { agentInput, agentQuery, allocateInput, submitInput } from './input.ts';
 import { applyConfig } from './initialize.ts';
+import { nodeTransport } from './node-fetch.ts';
 import { nodeSide } from './node-side.ts';
 import { Pipelines, isPlain } from './pipelines.ts';
 import { type Target, resolveTarget } from './target.ts';
@@ -386,13 +387,15 @@ export class FleetManager {
   get #connected(): Connection {
     if (this.#connection !== null) return this.#connection;
     const target = resolveTarget(this.#config, nodeSide());
+    const own = this.#config.fetch === undefined ? nodeTransport() : null;
     const http = new HttpClient({
       endpoint: target.endpoint,
       token: target.token,
       timeoutMs: this.#config.timeoutMs ?? 60_000,
       retries: this.#config.retries ?? 2,
       headers: this.#config.geo === undefined ? {} : { 'x-fleet-geo': this.#config.geo.join(',') },
-      fetch: this.#config.fetch ?? ((input, init) => fetch(input, init)),
+      fetch: this.#config.fetch ?? own?.fetch ?? ((input, init) => fetch(input, init)),
+      disconnect: () => own?.close(),
     });
     this.#connection = { target, http, piped: new Pipelines(http), beats: new AgentBeats(http, this.#config.onWarning) };
     return this.#connection;

@@ -42,13 +42,25 @@ export interface Answer<T> {
   readonly headers: Headers;
 }
 
+/** As much of fetch's options as is used here. */
+export interface FetchInit {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly signal: AbortSignal;
+}
+
+export type Fetch = (url: string, init: FetchInit) => Promise<Response>;
+
 export interface HttpConfig {
   readonly endpoint: string;
   readonly token: string | undefined;
   readonly timeoutMs: number;
   readonly retries: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: Fetch;
+  /** Ends the connections that `fetch` holds. */
+  readonly disconnect?: (() => void) | undefined;
 }
 
 /** Long polls answer a little after their wait ends; this is how much later is still on time. */
@@ -72,6 +84,7 @@ export class HttpClient {
   close(): void {
     this.#closed = new FleetError('The client was shut down.');
     for (const scope of this.#running) scope.abort(this.#closed);
+    this.#config.disconnect?.();
   }
 
   /** Sends `call`, again if need be, and answers its body. */
