@@ -41,6 +41,7 @@ import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../env.ts';
 import { GroupCommit } from '../lib/group-commit.ts';
 import { migrate } from '../lib/migrate.ts';
+import { COLLECTOR } from '../lib/quiet-collector.ts';
 import { Acknowledgements, acknowledgedBy, stillAwaited } from './acknowledgements.ts';
 import { isEmpty, type PolledLeases } from './core/polls.ts';
 import { PoolEngine, type Answer } from './engine.ts';
@@ -155,6 +156,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
       const changed = engine.summaryVersion !== before;
       this.#arm(engine, changed);
       this.#commit.afterCommit(() => {
+        COLLECTOR?.served((work) => this.ctx.waitUntil(work));
         for (const outcome of outcomes) this.#deliver(outcome);
         if (changed) this.#reporter.changed();
       });

@@ -8,6 +8,7 @@ import { buildBooster } from '../build-booster.ts';
 import { loadMiniflare } from './miniflare.ts';
 import { isAlive } from './processes.ts';
 import { lockStateDir, openStateDir, readIfPresent, type StateDir, writePrivately } from './state-dir.ts';
+import { exposeCollector } from './v8-flags.ts';
 import { installLauncher, launcherEnvironment, startWatchdog } from './watchdog.ts';
 import { localWorkers, ROUTER_NAME } from './workers.ts';
 
@@ -90,6 +91,7 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
   process.once('exit', onExit);
   try {
     installLauncher();
+    exposeCollector();
     buildAssets();
     buildBooster();
     const keys = await openSigningKeys(state);

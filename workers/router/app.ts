@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { COLLECTOR } from '../../durable-objects/lib/quiet-collector.ts';
 import { notFound, type FleetError } from '../../shared/errors.ts';
 import { err, ok } from '../../shared/result.ts';
 import { errorText, log } from '../lib/log.ts';
@@ -109,6 +110,7 @@ async function respond(
     outcome = err(isRemote(error) ? UNREACHABLE : INTERNAL);
   }
   const response = finish(outcome, { request, pathname, requestId, config, writeError }, extra(outcome, config));
+  COLLECTOR?.served((work) => executionOf(c).waitUntil(work));
   if (response.status >= 500 || config?.logRequests === true) {
     const region = outcome.ok ? outcome.value.region : outcome.region;
     log(response.status >= 500 ? 'error' : 'debug', 'request', {
