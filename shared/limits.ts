@@ -110,6 +110,8 @@ export const LIMITS = {
 
   /** Registry counters follow an acknowledged change within 500 ms; this leaves room for two tries. */
   summaryDelayMs: 100,
+  /** Counters that a crash kept back are reported so long after the change: setting an alarm and its coming cost a write each. */
+  summaryAlarmMs: 2_000,
 
   tokenTtlMsDefault: 86_400_000,
   tokenTtlMsMax: 7_776_000_000,

@@ -20,6 +20,7 @@ import { SealedDatabase } from '../../wasm/sqlite/sealed-database.ts';
 import { EXPORT_BYTES_MAX } from '../../wasm/sqlite/transfer.ts';
 import { loadDot } from '../../wasm/vectors/load-worker.ts';
 import type { RegionEnv } from '../env.ts';
+import { bufferedRandom } from '../lib/buffered-random.ts';
 import { logError } from '../lib/log.ts';
 import { migrate } from '../lib/migrate.ts';
 import { assertOwnObject } from '../lib/own-region.ts';
@@ -61,7 +62,7 @@ class Refusal extends Error {
 export class MemoryObject extends DurableObject<RegionEnv> implements MemoryApi {
   #opening: Promise<Open> | null = null;
   #armedAtMs: number | null = null;
-  readonly #ulid = monotonicFactory();
+  readonly #ulid = monotonicFactory(bufferedRandom());
   /** The fleet's name; every call brings it, and the object's name holds it. */
   #home: { readonly fleet: string; readonly home: MemoryHome } | null = null;
 

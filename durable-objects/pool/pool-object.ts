@@ -39,6 +39,7 @@ import type {
 } from '../../shared/rpc.ts';
 import type { Why } from '../../shared/schemas/why.ts';
 import type { RegionEnv } from '../env.ts';
+import { bufferedRandom } from '../lib/buffered-random.ts';
 import { GroupCommit } from '../lib/group-commit.ts';
 import { migrate } from '../lib/migrate.ts';
 import { COLLECTOR } from '../lib/quiet-collector.ts';
@@ -72,7 +73,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
   readonly #watcher: Watcher;
   readonly #lending: Lending;
   readonly #memoryNotices: MemoryNotices;
-  readonly #ulid = monotonicFactory();
+  readonly #ulid = monotonicFactory(bufferedRandom());
   #engine: PoolEngine | null = null;
   #armedAtMs: number | null = null;
 
@@ -167,7 +168,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
   /** One alarm for everything. An earlier one than needed is harmless; a later one is not, so only those are replaced. */
   #arm(engine: PoolEngine, changed: boolean): void {
     // Counters that a crash kept from the registry are reported by the alarm, which survives it.
-    const reportAtMs = changed ? Date.now() + 3 * LIMITS.summaryDelayMs : null;
+    const reportAtMs = changed ? Date.now() + LIMITS.summaryAlarmMs : null;
     const dueAtMs = engine.nextAlarmMs();
     const wanted = reportAtMs === null ? dueAtMs : dueAtMs === null ? reportAtMs : Math.min(reportAtMs, dueAtMs);
     if (wanted === null || (this.#armedAtMs !== null && this.#armedAtMs <= wanted)) return;
