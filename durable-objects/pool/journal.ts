@@ -2,9 +2,11 @@ import type { SqlDatabase } from '../lib/sql.ts';
 import { PARAMETER_CHARS_MAX, PendingRows } from './pending-rows.ts';
 
 /** Rows that may wait for their tables: writing them takes some five milliseconds, which the next caller waits. */
-const WAITING_MAX = 256;
+const WAITING_MIN = 256;
+/** Large groups are many callers at once: there the sum counts, and more of what waits is changed again before it is written. */
+const GROUPS_WAITING = 6;
 /** Characters of the entries in the journal; they are in memory, too. */
-const JOURNAL_CHARS_MAX = 1_000_000;
+const JOURNAL_CHARS_MAX = 3_000_000;
 
 interface Table {
   /** Take a JSON array of rows. */
@@ -99,16 +101,20 @@ export class Journal {
   /** At the end of a transaction: what was set in it is durable with it. */
   flush(): void {
     if (!this.#waits) return;
-    if (NAMES.reduce((n, name) => n + this.#rows[name].size, 0) > WAITING_MAX) return this.fold();
+    let waiting = 0;
+    let fresh = 0;
     const parts: string[] = [];
     for (const name of NAMES) {
-      const fresh = this.#rows[name].takeFresh();
-      if (fresh.length > 0) parts.push(`"${name}":[${fresh.join(',')}]`);
+      waiting += this.#rows[name].size;
+      const rows = this.#rows[name].takeFresh();
+      fresh += rows.length;
+      if (rows.length > 0) parts.push(`"${name}":[${rows.join(',')}]`);
     }
-    if (parts.length === 0) return;
+    if (fresh === 0) return;
     const entry = `{${parts.join(',')}}`;
     this.#chars += entry.length;
-    if (entry.length > PARAMETER_CHARS_MAX || this.#chars > JOURNAL_CHARS_MAX) return this.fold();
+    const hasRoom = waiting <= Math.max(WAITING_MIN, GROUPS_WAITING * fresh) && this.#chars <= JOURNAL_CHARS_MAX;
+    if (!hasRoom || entry.length > PARAMETER_CHARS_MAX) return this.fold();
     this.#sql.exec('INSERT INTO journal (entry) VALUES (?)', entry);
     this.#isWritten = true;
   }

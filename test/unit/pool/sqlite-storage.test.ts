@@ -172,19 +172,42 @@ describe('the journal of a shard', () => {
     expect(count('task_blobs')).toBe(0);
   });
 
-  it('P182: many rows, or much text, are folded into the tables', () => {
-    for (let n = 0; n < 200; n += 1) answer(n);
-    storage.flush();
-    expect([journal().length, count('idempotency')]).toEqual([1, 0]);
-    for (let n = 200; n < 300; n += 1) answer(n);
-    storage.flush();
-    expect([journal().length, count('idempotency')]).toEqual([0, 300]);
-    for (let n = 0; n < 40; n += 1) {
+  /** Writes answers in transactions of so many until the first fold; how many waited at most. */
+  const waitedAtMost = (each: number): number => {
+    let most = 0;
+    for (let n = 0; n < 100_000; n += 1) {
+      answer(n);
+      if ((n + 1) % each !== 0) continue;
+      storage.flush();
+      const folded = count('idempotency');
+      if (folded > 0) {
+        expect([journal().length, folded]).toEqual([0, n + 1]);
+        return most;
+      }
+      most = n + 1;
+    }
+    return most;
+  };
+
+  it.each([
+    [1, 256],
+    [10, 250],
+    [100, 600],
+    [1_000, 6_000],
+  ])('P182: transactions of %i rows are folded after %i, more than these of large ones', (each, most) => {
+    expect(waitedAtMost(each)).toBe(most);
+  });
+
+  it('P182: much text is folded into the tables', () => {
+    for (let n = 0; n < 80; n += 1) {
       storage.putAnswer(`long ${n}`, { bodyHash: 'h', state: 'done', answer: JSON.stringify('x'.repeat(100_000)), atMs: n });
       storage.flush();
-      expect(journal().join('').length).toBeLessThan(1_100_000);
+      expect(journal().join('').length).toBeLessThan(3_000_001);
     }
-    expect(count('idempotency')).toBeGreaterThan(325);
+    expect(count('idempotency')).toBeGreaterThan(50);
+    storage.putAnswer('longest', { bodyHash: 'h', state: 'done', answer: JSON.stringify('x'.repeat(600_000)), atMs: 1 });
+    storage.flush();
+    expect([journal().length, count('idempotency')]).toEqual([0, 81]);
   });
 
   it('P182: a large text goes into its table at once, and an older one does not come back over it', () => {
