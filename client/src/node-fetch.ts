@@ -174,7 +174,9 @@ function watchSocket(request: ClientRequest, connectTimeoutMs: number): (error: 
     readBefore = socket.bytesRead;
     if (!socket.connecting) return;
     const timer = setTimeout(() => request.destroy(lateAfter(connectTimeoutMs)), connectTimeoutMs);
-    for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer));
+    // Over TLS a connection is one when the handshake is done.
+    for (const event of ['encrypted' in socket ? 'secureConnect' : 'connect', 'close'])
+      socket.once(event, () => clearTimeout(timer));
   });
   return (error) =>
     request.reusedSocket &&

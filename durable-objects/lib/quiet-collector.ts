@@ -6,6 +6,8 @@ const AFTER_MS = 500;
 const QUIET_MS = 2;
 /** How often quiet is looked for before the next `AFTER_MS` begin anew. */
 const LOOKS = 20;
+/** A look that takes longer went with the object in whose time it ran: an object that is reset rejects nothing. */
+const LOST_AFTER_MS = 5_000;
 
 /** The runtime's clock, timer and collector; a test gives its own. */
 export interface CollectorRuntime {
@@ -27,20 +29,32 @@ export interface CollectorRuntime {
  */
 export class QuietCollector {
   readonly #runtime: CollectorRuntime;
+  /** Since the last collection. */
   #calls = 0;
+  /** Calls that came or were served, ever. */
+  #moves = 0;
   #lastAtMs: number;
-  #isLooking = false;
+  #lookingSinceMs: number | null = null;
 
   constructor(runtime: CollectorRuntime) {
     this.#runtime = runtime;
     this.#lastAtMs = runtime.nowMs();
   }
 
+  /** A call is here: it must not wait for a collection. */
+  came(): void {
+    this.#moves += 1;
+  }
+
   /** A call was served. `keepAlive` is told of what goes on afterwards. */
   served(keepAlive: (work: Promise<void>) => void): void {
     this.#calls += 1;
-    if (this.#isLooking || this.#calls < AFTER_CALLS || this.#runtime.nowMs() - this.#lastAtMs < AFTER_MS) return;
-    this.#isLooking = true;
+    this.#moves += 1;
+    if (this.#calls < AFTER_CALLS) return;
+    const nowMs = this.#runtime.nowMs();
+    if (nowMs - this.#lastAtMs < AFTER_MS) return;
+    if (this.#lookingSinceMs !== null && nowMs - this.#lookingSinceMs < LOST_AFTER_MS) return;
+    this.#lookingSinceMs = nowMs;
     keepAlive(this.#collectWhenQuiet());
   }
 
@@ -48,17 +62,17 @@ export class QuietCollector {
     const { nowMs, sleep, collect } = this.#runtime;
     try {
       for (let look = 0; look < LOOKS; look += 1) {
-        const [calls, fromMs] = [this.#calls, nowMs()];
+        const [moves, fromMs] = [this.#moves, nowMs()];
         await sleep(QUIET_MS);
         // A timer that comes late tells that the thread is busy, with this isolate or another one.
-        if (this.#calls !== calls || nowMs() - fromMs > QUIET_MS + 1) continue;
+        if (this.#moves !== moves || nowMs() - fromMs > QUIET_MS + 1) continue;
         this.#calls = 0;
         collect();
         break;
       }
     } finally {
       this.#lastAtMs = nowMs();
-      this.#isLooking = false;
+      this.#lookingSinceMs = null;
     }
   }
 }

@@ -3,8 +3,10 @@ import { PARAMETER_CHARS_MAX, PendingRows } from './pending-rows.ts';
 
 /** Rows that may wait for their tables: writing them takes some five milliseconds, which the next caller waits. */
 const WAITING_MIN = 256;
-/** Large groups are many callers at once: there the sum counts, and more of what waits is changed again before it is written. */
+/** With many callers at once the sum counts: more of what waits is changed again before it is written. */
 const GROUPS_WAITING = 6;
+/** Even then: the first small transaction after a burst folds what the burst left, in some 50 ms. */
+const WAITING_MAX = 2_500;
 /** Characters of the entries in the journal; they are in memory, too. */
 const JOURNAL_CHARS_MAX = 3_000_000;
 
@@ -113,13 +115,19 @@ export class Journal {
     if (fresh === 0) return;
     const entry = `{${parts.join(',')}}`;
     this.#chars += entry.length;
-    const hasRoom = waiting <= Math.max(WAITING_MIN, GROUPS_WAITING * fresh) && this.#chars <= JOURNAL_CHARS_MAX;
-    if (!hasRoom || entry.length > PARAMETER_CHARS_MAX) return this.fold();
+    const waitingMost = Math.min(WAITING_MAX, Math.max(WAITING_MIN, GROUPS_WAITING * fresh));
+    if (waiting > waitingMost || this.#chars > JOURNAL_CHARS_MAX || entry.length > PARAMETER_CHARS_MAX) {
+      this.fold();
+      return;
+    }
     this.#sql.exec('INSERT INTO journal (entry) VALUES (?)', entry);
     this.#isWritten = true;
   }
 
-  /** Writes what waits into the tables. Cut off anywhere it may be run again. */
+  /**
+   * Writes what waits into the tables. Cut off anywhere it may be run again, and memory forgets nothing before its end; so a
+   * read may call it outside of a transaction, where the platform makes one of what is written without an await.
+   */
   fold(): void {
     if (!this.#waits) return;
     for (const name of NAMES) {

@@ -1,6 +1,11 @@
 import type { Migration } from '../lib/migrate.ts';
 
-/** Append only. A name that was ever deployed stays as it is: it is compared with what the object has applied. */
+/**
+ * Append only. A name that was ever deployed stays as it is: it is compared with what the object has applied.
+ *
+ * Since 0005 rows may be in the journal and not in their tables, as JSON of the code that wrote them: migrations run before it
+ * is replayed. One that changes what a table of the journal holds must fold it first, with the statements of that time.
+ */
 export const POOL_MIGRATIONS: readonly Migration[] = [
   {
     name: '0001-pool',

@@ -151,6 +151,7 @@ export class PoolObject extends DurableObject<RegionEnv> implements PoolRpc, Loa
   #change<T>(body: (engine: PoolEngine) => { readonly value: T; readonly outcomes: readonly Outcome[] }): Promise<T> {
     const engine = this.#engine;
     if (engine === null) return Promise.reject(new Error('this shard holds nothing yet'));
+    COLLECTOR?.came();
     return this.#commit.run(() => {
       const before = engine.summaryVersion;
       const { value, outcomes } = body(engine);

@@ -21,7 +21,7 @@ type KeptAudit = Omit<AuditRow, 'entries'> & { readonly entries: AuditRow['entri
 
 /** Changes that one audit row tells of; a row stays far below the platform's 2 MB. */
 const AUDIT_ENTRIES_MAX = 1_000;
-/** A larger blob goes into its table at once: escaped, within other JSON, it might be over the platform's 2 MB. */
+/** A larger blob goes into its table at once: twice in the database and once in memory is too much for it. */
 const JOURNALED_BLOB_CHARS_MAX = 32_768;
 
 /** By their status, which has an index for lists anyway; the order is what the shard is rebuilt in. */
@@ -113,7 +113,7 @@ export class SqlitePoolStorage implements PoolStorage {
       return;
     }
     // What the journal has of it is older, and must not be written over it later.
-    this.#journal.fold();
+    if (this.#journal.get('blobs', blobKey(taskId, kind)) !== undefined) this.#journal.fold();
     this.#sql.exec('INSERT OR REPLACE INTO task_blobs (task_id, kind, data) VALUES (?, ?, ?)', taskId, kind, json);
   }
 
@@ -225,7 +225,7 @@ export class SqlitePoolStorage implements PoolStorage {
   }
 
   forgetAnswers(keys: readonly string[]): void {
-    this.fold();
+    if (keys.some((key) => this.#journal.get('answers', key) !== undefined)) this.fold();
     this.#sql.exec(
       "DELETE FROM idempotency WHERE state = 'passed' AND key IN (SELECT value FROM json_each(?))",
       JSON.stringify(keys),

@@ -61,7 +61,7 @@ export interface Pruned {
 
 /**
  * The rows of one shard. Two implementations, in memory and SQLite, pass one contract suite. Writes happen inside the
- * transaction of the caller; nothing here is asynchronous.
+ * transaction of the caller, but for what `load` and `tasks` move to where they read; nothing here is asynchronous.
  */
 export interface PoolStorage {
   /** Null when the shard has never been written. */

@@ -83,6 +83,7 @@ async function respond(
   extra: (outcome: Outcome, config: RouterConfig | null) => Readonly<Record<string, string>> = () => ({}),
   writeError?: ErrorWriter,
 ): Promise<Response> {
+  COLLECTOR?.came();
   const startedAtMs = Date.now();
   const request = c.req.raw;
   const pathname = c.req.path;

@@ -115,8 +115,6 @@ export class SimStorage implements PoolStorage {
     const mirror = this.#mirror;
     if (mirror === null) return;
     const pairs = [
-      ['snapshots', this.load(), mirror.load()],
-      ['tasks', this.tasks(null, null, 1_000), mirror.tasks(null, null, 1_000)],
       [
         'leases',
         [...this.rows.leases.keys()].map((id) => this.lease(id)),
@@ -133,6 +131,14 @@ export class SimStorage implements PoolStorage {
         [...this.rows.answers.keys()].map((k) => mirror.answers([k]).get(k)),
       ],
       ['blobs', blobsOf(this, this.rows), blobsOf(mirror, this.rows)],
+      [
+        'single tasks',
+        [...this.rows.tasks.keys()].map((id) => this.task(id)),
+        [...this.rows.tasks.keys()].map((id) => mirror.task(id)),
+      ],
+      // Last: what these read is moved into the tables.
+      ['snapshots', this.load(), mirror.load()],
+      ['tasks', this.tasks(null, null, 1_000), mirror.tasks(null, null, 1_000)],
     ] as const;
     for (const [what, ours, theirs] of pairs)
       must(isDeepStrictEqual(ours, theirs), `the mirror holds other ${what}:\n  ${inspect(ours)}\n  ${inspect(theirs)}`);

@@ -8,12 +8,14 @@ class Isolate {
   collectedAtMs: number[] = [];
   /** Calls that come during each of the next sleeps. */
   callsDuringSleep: number[] = [];
+  comeDuringSleep: number[] = [];
   kept: Promise<void>[] = [];
   readonly collector = new QuietCollector({
     nowMs: () => this.nowMs,
     sleep: async (ms) => {
       this.nowMs += ms + this.busyMs;
       this.call(this.callsDuringSleep.shift() ?? 0);
+      for (let n = this.comeDuringSleep.shift() ?? 0; n > 0; n -= 1) this.collector.came();
       await Promise.resolve();
     },
     collect: () => void this.collectedAtMs.push(this.nowMs),
@@ -78,6 +80,37 @@ describe('collecting garbage in pauses', () => {
     isolate.call(200);
     await isolate.settle();
     expect(isolate.collectedAtMs).toEqual([1_000_506]);
+  });
+
+  it('does not come while a call is here, though none was served', async () => {
+    const isolate = new Isolate();
+    isolate.nowMs += 500;
+    isolate.comeDuringSleep = [1, 1, 0];
+    isolate.call(200);
+    await isolate.settle();
+    expect(isolate.collectedAtMs).toEqual([1_000_506]);
+  });
+
+  it('a look that went with its object is not waited for for ever', () => {
+    let nowMs = 0;
+    let looks = 0;
+    const collector = new QuietCollector({
+      nowMs: () => nowMs,
+      sleep: () => new Promise(() => (looks += 1)),
+      collect: () => undefined,
+    });
+    const call = (): void => {
+      for (let n = 0; n < 200; n += 1) collector.served(() => undefined);
+    };
+    for (const [atMs, sofar] of [
+      [500, 1],
+      [4_000, 1],
+      [5_500, 2],
+    ] as const) {
+      nowMs = atMs;
+      call();
+      expect(looks).toBe(sofar);
+    }
   });
 
   it('one that fails does not end the looking', async () => {
