@@ -6,6 +6,10 @@ const AFTER_MS = 500;
 const QUIET_MS = 2;
 /** How often quiet is looked for before the next `AFTER_MS` begin anew. */
 const LOOKS = 20;
+/** So many calls are not left to the runtime: where quiet is not found, a short pause is better than its long one. */
+const ENOUGH_CALLS = 600;
+/** More come to an isolate that has no time at all: what counts there is the sum, and the runtime collects seldom. */
+const TOO_MANY_CALLS = 1_200;
 /** A look that takes longer went with the object in whose time it ran: an object that is reset rejects nothing. */
 const LOST_AFTER_MS = 5_000;
 
@@ -65,7 +69,10 @@ export class QuietCollector {
         const [moves, fromMs] = [this.#moves, nowMs()];
         await sleep(QUIET_MS);
         // A timer that comes late tells that the thread is busy, with this isolate or another one.
-        if (this.#moves !== moves || nowMs() - fromMs > QUIET_MS + 1) continue;
+        if (nowMs() - fromMs > QUIET_MS + 1) continue;
+        const isQuiet = this.#moves === moves;
+        const isDue = look >= LOOKS / 2 && this.#calls >= ENOUGH_CALLS && this.#calls <= TOO_MANY_CALLS;
+        if (!isQuiet && !isDue) continue;
         this.#calls = 0;
         collect();
         break;

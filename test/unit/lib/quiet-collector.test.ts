@@ -73,6 +73,23 @@ describe('collecting garbage in pauses', () => {
     }
   });
 
+  it('comes where no pause does once there were six hundred calls, unless there are too many or timers are late', async () => {
+    for (const [calls, busyMs, collections] of [
+      [599, 0, 0],
+      [600, 0, 1],
+      [600, 5, 0],
+      [1_201, 0, 0],
+    ] as const) {
+      const isolate = new Isolate();
+      isolate.nowMs += 500;
+      isolate.busyMs = busyMs;
+      isolate.comeDuringSleep = Array.from({ length: 100 }, () => 1);
+      isolate.call(calls);
+      await isolate.settle();
+      expect(isolate.collectedAtMs).toHaveLength(collections);
+    }
+  });
+
   it('waits for a pause that comes soon', async () => {
     const isolate = new Isolate();
     isolate.nowMs += 500;
