@@ -22,12 +22,12 @@ export interface CollectorRuntime {
 }
 
 /**
- * Collects an isolate's garbage while nobody waits.
+ * Collects an isolate's garbage in pauses between calls; where none comes in time, at a moment when the thread has time.
  *
  * Left alone, the runtime collects when the heap has grown by some ten megabytes, in the middle of whatever it serves. What
- * it then clears is mostly its own: each request and each call between objects leaves some twenty wrapped objects that only
- * a full collection ends, at some twenty microseconds a call. After two thousand calls everybody waits for 50 to 150 ms;
- * after two hundred, in a pause between calls, it is 15.
+ * it then clears is mostly its own: each request and each call between objects leaves wrapped objects that only a full
+ * collection ends, at some twenty microseconds a call. After thousands of calls everybody waits for 50 to 150 ms; after two
+ * hundred it is some 17.
  *
  * Only a runtime that hands out its collector can do this, as the local fleet's does; elsewhere it is the platform's matter.
  */
